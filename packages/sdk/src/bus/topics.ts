@@ -1,0 +1,95 @@
+// Every topic of the house, declared once with its schema. Names and payloads are part of the public surface.
+
+import { Type } from '@sinclair/typebox';
+import { defineTopic } from './define-topic.js';
+
+const LimitValues = Type.Record(Type.String(), Type.Number());
+const BackpressureName = Type.Union([
+  Type.Literal('normal'),
+  Type.Literal('warning'),
+  Type.Literal('critical'),
+  Type.Literal('shedding'),
+]);
+
+/** `dw.scaling.reconfigure` (send): changes limits of a subsystem; answers what was applied and what was before. */
+export const ScalingReconfigure = defineTopic({
+  name: 'dw.scaling.reconfigure',
+  description: 'Change limits of a subsystem, all or nothing',
+  payload: Type.Object({ subsystem: Type.String(), limits: LimitValues }, { additionalProperties: false }),
+  reply: Type.Object({ applied: LimitValues, previous: LimitValues }),
+  overflow: 'reject',
+});
+
+/** `dw.scaling.limits.changed`: limits of a subsystem have changed. */
+export const LimitsChanged = defineTopic({
+  name: 'dw.scaling.limits.changed',
+  description: 'Limits of a subsystem have changed',
+  payload: Type.Object({
+    subsystem: Type.String(),
+    previous: LimitValues,
+    current: LimitValues,
+    source: Type.String(),
+  }),
+});
+
+/** `dw.scaling.backpressure.changed`: a subsystem's backpressure state has changed. */
+export const BackpressureChanged = defineTopic({
+  name: 'dw.scaling.backpressure.changed',
+  description: "A subsystem's backpressure state has changed",
+  payload: Type.Object({
+    subsystem: Type.String(),
+    previous: BackpressureName,
+    current: BackpressureName,
+  }),
+});
+
+/** `dw.cluster.membership.changed`: a node came, went, or is suspected. */
+export const MembershipChanged = defineTopic({
+  name: 'dw.cluster.membership.changed',
+  description: 'A node came, went, or is suspected',
+  payload: Type.Object({
+    action: Type.Union([
+      Type.Literal('joined'),
+      Type.Literal('left'),
+      Type.Literal('removed'),
+      Type.Literal('suspected'),
+      Type.Literal('recovered'),
+    ]),
+    nodeId: Type.String(),
+    endpoint: Type.Optional(Type.String()),
+  }),
+});
+
+/** `dw.consensus.leader.changed`: a Raft group has another leader, or none. */
+export const LeaderChanged = defineTopic({
+  name: 'dw.consensus.leader.changed',
+  description: 'A Raft group has another leader, or none',
+  payload: Type.Object({
+    groupId: Type.String(),
+    leaderId: Type.Optional(Type.String()),
+    term: Type.Integer(),
+  }),
+});
+
+/** `dw.consensus.groups.changed`: a Raft group was made, removed, or has other voters. */
+export const GroupsChanged = defineTopic({
+  name: 'dw.consensus.groups.changed',
+  description: 'A Raft group was made, removed, or has other voters',
+  payload: Type.Object({
+    groupId: Type.String(),
+    change: Type.String(),
+    voters: Type.Array(Type.String()),
+  }),
+});
+
+/** `dw.plugin.state.changed`: a plugin moved from one state of its life to another. */
+export const PluginStateChanged = defineTopic({
+  name: 'dw.plugin.state.changed',
+  description: 'A plugin moved from one state of its life to another',
+  payload: Type.Object({
+    pluginId: Type.String(),
+    previous: Type.String(),
+    current: Type.String(),
+    reason: Type.Optional(Type.String()),
+  }),
+});

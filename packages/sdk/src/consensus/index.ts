@@ -1,0 +1,14 @@
+export { CONSENSUS_ENGINE } from './consensus-engine.js';
+export { KEY_VALUE_STORE } from './key-value-store.js';
+export type { IConsensusEngine, RaftGroupStatus } from './consensus-engine.js';
+export type {
+  IKeyValueStore,
+  KeyValuePage,
+  KeyValueReadOptions,
+  KeyValueWriteOptions,
+  KeyValueWriteResult,
+  ReplicatedValue,
+} from './key-value-store.js';
+export type { IRaftLogStore, RaftEntryType, RaftLogEntry, RaftPersistentState } from './raft-log-store.js';
+export type { ClusterHealthInfo, ConsensusResult, ConsensusState, RaftRole } from './results.js';
+export type { AppliedEntry, IStateMachine } from './state-machine.js';

@@ -1,0 +1,66 @@
+// The replicated key-value store as a service for plugins.
+
+import type { ServiceToken } from '../plugin/service-token.js';
+import { createToken } from '../plugin/service-token.js';
+
+/** A value with its version. */
+export interface ReplicatedValue {
+  readonly value: Uint8Array;
+  readonly version: number;
+}
+
+/** Conditions and identity of a write. */
+export interface KeyValueWriteOptions {
+  /** Only over this version, or only if `absent`. */
+  readonly ifVersion?: number | 'absent';
+  /** A retry with the same key is applied once and gets the first outcome. 1 to 128 characters. */
+  readonly idempotencyKey?: string;
+  readonly signal?: AbortSignal;
+}
+
+/** Options of a read. */
+export interface KeyValueReadOptions {
+  /** Default `linearizable`. `stale` reads this node's own state. */
+  readonly consistency?: 'linearizable' | 'stale';
+  readonly signal?: AbortSignal;
+}
+
+/** What a write answers. */
+export interface KeyValueWriteResult {
+  /** The version of the value written; for a delete, of the delete. */
+  readonly version: number;
+  readonly group: string;
+}
+
+/** What a list answers. */
+export interface KeyValuePage {
+  readonly items: readonly { readonly key: string; readonly version: number }[];
+  /** Give it as `after` to go on; undefined at the end. */
+  readonly next: string | undefined;
+}
+
+/**
+ * The replicated key-value store. A write that resolved is committed by a majority and on their disks. One that threw
+ * did not happen and never will, unless the error's code is `outcome-unknown`.
+ *
+ * Throws DwError `key-invalid`, `value-too-large` (413), `version-mismatch` (412), `overloaded` (429),
+ * `no-leader` (503), `outcome-unknown` (503).
+ */
+export interface IKeyValueStore {
+  putAsync(key: string, value: Uint8Array, options?: KeyValueWriteOptions): Promise<KeyValueWriteResult>;
+  getAsync(key: string, options?: KeyValueReadOptions): Promise<ReplicatedValue | undefined>;
+  /** `existed` says whether there was something to delete. */
+  deleteAsync(
+    key: string,
+    options?: KeyValueWriteOptions,
+  ): Promise<KeyValueWriteResult & { readonly existed: boolean }>;
+  /** Keys with a prefix, in key order (code units of UTF-8), over all groups. `limit` is 1 to 1 000, default 100. */
+  listAsync(
+    query: { readonly prefix?: string; readonly after?: string; readonly limit?: number },
+    options?: KeyValueReadOptions,
+  ): Promise<KeyValuePage>;
+}
+
+/** The replicated key-value store of the cluster. */
+export const KEY_VALUE_STORE: ServiceToken<IKeyValueStore> =
+  createToken<IKeyValueStore>('dw.key-value-store');

@@ -1,0 +1,1 @@
+export type { HttpMethod, RouteDefinition, RouteRequest, RouteResponse } from './route.js';

@@ -1,0 +1,1 @@
+export type { IResiliencePolicy, ResilienceHealthInfo, ResiliencePolicyState } from './policy.js';

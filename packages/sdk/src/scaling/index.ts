@@ -1,0 +1,8 @@
+export type {
+  BackpressureState,
+  IScalableSubsystem,
+  LimitDescriptor,
+  LimitDescriptors,
+  MetricValue,
+  ScalingLimits,
+} from './scalable-subsystem.js';

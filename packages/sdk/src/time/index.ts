@@ -1,0 +1,2 @@
+export { SystemClock, sleep } from './clock.js';
+export type { Clock, TimerHandle } from './clock.js';
