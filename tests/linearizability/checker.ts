@@ -1,0 +1,193 @@
+// Decides whether a history of one key is linearizable: is there an order of its operations, agreeing with real time,
+// in which each answer is right?
+//
+// The algorithm is Wing and Gong's search ("Testing and Verifying Concurrent Objects", 1993) with Lowe's memoisation
+// ("Testing for Linearizability", 2017): a set of operations already placed together with the state they led to is
+// explored once. Keys are independent objects, so each is checked alone (linearizability is local: Herlihy and Wing).
+
+import { ABSENT, stateKey, step } from './model.js';
+import type { KeyState, Operation, Outcome } from './model.js';
+
+/** One operation of a client on one key. Times are from one monotonic clock. */
+export interface HistoryEntry {
+  readonly client: number;
+  readonly key: string;
+  readonly operation: Operation;
+  readonly outcome: Outcome;
+  readonly calledAt: number;
+  /** Ignored when the outcome is unknown: such an operation may take effect at any time later. */
+  readonly returnedAt: number;
+}
+
+/** What the check found. */
+export type Verdict =
+  | { readonly linearizable: true; readonly operations: number }
+  | {
+      readonly linearizable: false;
+      readonly key: string;
+      /** The longest order found, and the operation that could not be placed after it. */
+      readonly longestPrefix: readonly HistoryEntry[];
+      readonly stuckAt: HistoryEntry;
+    };
+
+interface Node {
+  readonly id: number;
+  readonly entry: HistoryEntry;
+  /** The return event of a call event; undefined for a return event itself and for calls that never returned. */
+  readonly ret: Node | undefined;
+  readonly isCall: boolean;
+  prev: Node | undefined;
+  next: Node | undefined;
+}
+
+/** The events of a history, in order of time, as a linked list behind a head; calls before returns at equal times. */
+function eventList(history: readonly HistoryEntry[]): { head: Node; returns: number } {
+  const events: { time: number; order: number; node: Node }[] = [];
+  let returns = 0;
+  history.forEach((entry, id) => {
+    const open = entry.outcome.kind === 'unknown';
+    const ret: Node | undefined = open
+      ? undefined
+      : { id, entry, ret: undefined, isCall: false, prev: undefined, next: undefined };
+    events.push({
+      time: entry.calledAt,
+      order: 0,
+      node: { id, entry, ret, isCall: true, prev: undefined, next: undefined },
+    });
+    if (ret !== undefined) {
+      returns += 1;
+      events.push({ time: entry.returnedAt, order: 1, node: ret });
+    }
+  });
+  events.sort((a, b) => a.time - b.time || a.order - b.order);
+  const first = history[0];
+  if (first === undefined) throw new Error('an empty history has no events');
+  const head: Node = {
+    id: -1,
+    entry: first,
+    ret: undefined,
+    isCall: false,
+    prev: undefined,
+    next: undefined,
+  };
+  let last = head;
+  for (const { node } of events) {
+    last.next = node;
+    node.prev = last;
+    last = node;
+  }
+  return { head, returns };
+}
+
+function unlink(node: Node): void {
+  if (node.prev !== undefined) node.prev.next = node.next;
+  if (node.next !== undefined) node.next.prev = node.prev;
+}
+
+function relink(node: Node): void {
+  if (node.prev !== undefined) node.prev.next = node;
+  if (node.next !== undefined) node.next.prev = node;
+}
+
+/** A growing set of small numbers with a cheap key for the memo. */
+class Placed {
+  private readonly words: Uint16Array;
+
+  constructor(size: number) {
+    this.words = new Uint16Array((size >> 4) + 1);
+  }
+
+  flip(id: number): void {
+    const at = id >> 4;
+    this.words[at] = (this.words[at] ?? 0) ^ (1 << (id & 15));
+  }
+
+  key(state: KeyState): string {
+    return `${String.fromCharCode(...this.words)}|${stateKey(state)}`;
+  }
+}
+
+/** Checks the history of one key. */
+export function checkKey(history: readonly HistoryEntry[]): Verdict {
+  if (history.length === 0) return { linearizable: true, operations: 0 };
+  const { head, returns } = eventList(history);
+  const placed = new Placed(history.length);
+  const seen = new Set<string>();
+  const stack: { node: Node; state: KeyState }[] = [];
+  let state: KeyState = ABSENT;
+  let unanswered = returns;
+  let at = head.next;
+  let longestPrefix: HistoryEntry[] = [];
+  let stuckAt = history[0] as HistoryEntry;
+
+  while (unanswered > 0) {
+    if (at === undefined) throw new Error('an answered operation is missing from the event list');
+    if (at.isCall) {
+      const after = step(state, at.entry.operation, at.entry.outcome);
+      if (after !== undefined) {
+        placed.flip(at.id);
+        const memo = placed.key(after);
+        if (!seen.has(memo)) {
+          seen.add(memo);
+          stack.push({ node: at, state });
+          state = after;
+          unlink(at);
+          if (at.ret !== undefined) {
+            unlink(at.ret);
+            unanswered -= 1;
+          }
+          at = head.next;
+          continue;
+        }
+        placed.flip(at.id);
+      }
+      at = at.next;
+      continue;
+    }
+    // An operation returned that could not be placed: go back and place another one first.
+    if (stack.length >= longestPrefix.length) {
+      longestPrefix = stack.map(({ node }) => node.entry);
+      stuckAt = at.entry;
+    }
+    const last = stack.pop();
+    if (last === undefined) return { linearizable: false, key: stuckAt.key, longestPrefix, stuckAt };
+    state = last.state;
+    placed.flip(last.node.id);
+    if (last.node.ret !== undefined) {
+      relink(last.node.ret);
+      unanswered += 1;
+    }
+    relink(last.node);
+    at = last.node.next;
+  }
+  return { linearizable: true, operations: history.length };
+}
+
+/** Checks a history over many keys, each alone. */
+export function checkLinearizable(history: readonly HistoryEntry[]): Verdict {
+  const byKey = new Map<string, HistoryEntry[]>();
+  for (const entry of history) {
+    const list = byKey.get(entry.key);
+    if (list === undefined) byKey.set(entry.key, [entry]);
+    else list.push(entry);
+  }
+  for (const list of byKey.values()) {
+    const verdict = checkKey(list);
+    if (!verdict.linearizable) return verdict;
+  }
+  return { linearizable: true, operations: history.length };
+}
+
+/** A few lines that show where a history stopped being linearizable. */
+export function explain(verdict: Verdict): string {
+  if (verdict.linearizable) return `linearizable, ${verdict.operations} operations`;
+  const line = (entry: HistoryEntry): string =>
+    `client ${entry.client} ${JSON.stringify(entry.operation)} → ${JSON.stringify(entry.outcome)} ` +
+    `[${entry.calledAt.toFixed(1)}, ${entry.returnedAt.toFixed(1)}]`;
+  return [
+    `key ${verdict.key} is not linearizable: cannot place`,
+    `  ${line(verdict.stuckAt)}`,
+    'after',
+    ...verdict.longestPrefix.slice(-8).map((entry) => `  ${line(entry)}`),
+  ].join('\n');
+}
