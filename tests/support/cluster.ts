@@ -181,7 +181,7 @@ export class TestCluster {
       node.process?.signal('SIGCONT');
       node.process?.signal('SIGKILL');
     }
-    await Promise.all(this.nodes.map((node) => node.process?.exited));
+    await Promise.all(this.nodes.map(async (node) => node.process?.exited));
     await Promise.all([...this.links.values()].map((link) => link.close()));
     await rm(this.directory, { recursive: true, force: true });
   }
