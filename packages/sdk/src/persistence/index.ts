@@ -5,3 +5,7 @@ export type {
   WriteCondition,
 } from './backing-store.js';
 export type { AppendLogStatistics, IAppendLog, LogRecord } from './append-log.js';
+export { MemoryAppendLog } from './memory-append-log.js';
+export type { MemoryAppendLogOptions } from './memory-append-log.js';
+export { MemoryBackingStore } from './memory-backing-store.js';
+export type { MemoryBackingStoreOptions } from './memory-backing-store.js';
