@@ -1,1 +1,2 @@
-export {};
+export { FakeClock, settle } from './fake-clock.js';
+export type { FakeClockOptions, PendingTimer } from './fake-clock.js';
