@@ -1,0 +1,1 @@
+export { HelloPlugin, HelloPlugin as plugin } from './hello-plugin.js';
