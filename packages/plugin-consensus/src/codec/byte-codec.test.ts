@@ -1,0 +1,57 @@
+// What is written is read back, and what was not written by us is refused.
+
+import { isDwError } from '@datawarehouse/sdk';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { ByteReader } from './byte-reader.js';
+import { ByteWriter } from './byte-writer.js';
+
+describe('the byte codec', () => {
+  it('reads back every safe integer', () => {
+    fc.assert(
+      fc.property(fc.array(fc.maxSafeNat()), (numbers) => {
+        const writer = new ByteWriter(1);
+        for (const number of numbers) writer.varint(number);
+        const reader = new ByteReader(writer.finish(), 'test');
+        expect(numbers.map(() => reader.varint())).toEqual(numbers);
+        reader.end();
+      }),
+    );
+  });
+
+  it('reads back texts, bytes and doubles', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), fc.uint8Array(), fc.double(), (text, bytes, double) => {
+        const writer = new ByteWriter(1);
+        writer.text(text);
+        writer.blob(bytes);
+        writer.f64(double);
+        writer.u32(0xdeadbeef);
+        const reader = new ByteReader(writer.finish(), 'test');
+        expect(reader.text(10_000)).toBe(text);
+        expect(new Uint8Array(reader.blob(10_000))).toEqual(bytes);
+        expect(reader.f64()).toBe(double);
+        expect(reader.u32()).toBe(0xdeadbeef);
+        reader.end();
+      }),
+    );
+  });
+
+  it('refuses a length beyond the bound, a cut text, and bytes too many', () => {
+    const writer = new ByteWriter();
+    writer.text('hello');
+    const bytes = writer.finish();
+    const refused = (read: () => unknown): boolean => {
+      try {
+        read();
+        return false;
+      } catch (error) {
+        return isDwError(error, 'frame-malformed');
+      }
+    };
+    expect(refused(() => new ByteReader(bytes, 'test').text(4))).toBe(true);
+    expect(refused(() => new ByteReader(bytes.subarray(0, 3), 'test').text(5))).toBe(true);
+    expect(refused(() => new ByteReader(bytes, 'test').end())).toBe(true);
+    expect(refused(() => new ByteReader(new Uint8Array(9).fill(0xff), 'test').varint())).toBe(true);
+  });
+});

@@ -1,0 +1,171 @@
+// The key-value state machine: a deterministic function of the entries applied to it. No clock, no randomness, nothing
+// that depends on this node's configuration; a command that means nothing changes nothing, on every replica alike.
+
+import type { AppliedEntry, IStateMachine } from '@datawarehouse/sdk';
+import { isDwError } from '@datawarehouse/sdk';
+import type { CommandOutcome, Idempotency, KeyValueCommand, WriteCondition } from './command.js';
+import { decodeCommand } from './command.js';
+import type { OrderedView } from './cow-ordered-map.js';
+import { CowOrderedMap } from './cow-ordered-map.js';
+import { IdempotencyTable } from './idempotency-table.js';
+import type { HashPair } from './state-hash.js';
+import { ZERO_HASH, addHash, crc32, formatHash, hashRecord, subtractHash } from './state-hash.js';
+import { SnapshotRestorer, writeSnapshot } from './snapshot-format.js';
+
+/**
+ * Keys that one group can hold. A constant, since all replicas must refuse the same write. At this many keys the
+ * smallest values take about 2 GB.
+ */
+export const MAX_KEYS_PER_GROUP = 10_000_000;
+
+/** One key's record. Never changed once made, so that views can share it. */
+export interface KeyValueRecord {
+  readonly value: Uint8Array;
+  /** Index of the entry that wrote it. Rises with each write of the group and is never used twice. */
+  readonly version: number;
+  readonly hash: HashPair;
+}
+
+const COMMITTED: CommandOutcome = { status: 'committed' };
+const KEY_REUSED: CommandOutcome = { status: 'idempotency-key-reused' };
+
+/** The replicated keys and values of one group. */
+export class KeyValueState implements IStateMachine<CommandOutcome> {
+  private records = new CowOrderedMap<KeyValueRecord>();
+  private requests = new IdempotencyTable();
+  private sum: HashPair = ZERO_HASH;
+  private bytes = 0;
+
+  /** Number of keys. */
+  get size(): number {
+    return this.records.size;
+  }
+
+  /** Bytes of all values. */
+  get valueBytes(): number {
+    return this.bytes;
+  }
+
+  /** Applies one command. Never throws: an entry that is no command is `committed` and changes nothing. */
+  apply(entry: AppliedEntry): CommandOutcome {
+    let command: KeyValueCommand;
+    try {
+      command = decodeCommand(entry.data);
+    } catch (error) {
+      if (isDwError(error, 'frame-malformed')) return COMMITTED;
+      throw error;
+    }
+    if (command.idempotency === undefined) return this.write(command, entry.index);
+    return this.writeOnce(command, command.idempotency, entry.index);
+  }
+
+  /** A key's record, or undefined. */
+  get(key: string): KeyValueRecord | undefined {
+    return this.records.get(key);
+  }
+
+  /** Up to `limit` keys that begin with `prefix` and come after `after`, in key order. */
+  list(prefix: string, after: string | undefined, limit: number): { key: string; version: number }[] {
+    return this.records.page(prefix, after, limit).map(([key, record]) => ({ key, version: record.version }));
+  }
+
+  /** Hash of the whole state as of an applied index: equal on replicas that have applied the same entries. */
+  stateHash(appliedIndex: number): string {
+    return formatHash(addHash(this.sum, this.requests.hash), appliedIndex);
+  }
+
+  /**
+   * The whole state as bytes. What is written is the state at the time of the call, however long the chunks take to
+   * be pulled and whatever is applied meanwhile.
+   */
+  snapshot(): Iterable<Uint8Array> {
+    const view: OrderedView<KeyValueRecord> = this.records.view();
+    return writeSnapshot(this.requests.view(), view, addHash(this.sum, this.requests.hash));
+  }
+
+  /** Replaces the state at once. For a large one use {@link beginRestore}, which can pause between chunks. */
+  restore(chunks: Iterable<Uint8Array>): void {
+    const restorer = this.beginRestore();
+    for (const chunk of chunks) restorer.push(chunk);
+    restorer.finish();
+  }
+
+  /**
+   * Builds another state beside this one, chunk by chunk; `finish` checks it and puts it in this one's place.
+   * @throws DwError `snapshot-damaged`, and this state is as it was.
+   */
+  beginRestore(): { push(chunk: Uint8Array): void; finish(): void } {
+    const next = new KeyValueState();
+    const restorer = new SnapshotRestorer(
+      (key, fingerprint, outcome) => next.requests.add(key, fingerprint, outcome),
+      (key, value, version) => {
+        const record = makeRecord(key, value, version);
+        if (!next.records.append(key, record)) return false;
+        next.account(undefined, record);
+        return true;
+      },
+    );
+    return {
+      push: (chunk) => restorer.push(chunk),
+      finish: () => {
+        restorer.finish(next.requests.size, next.records.size, addHash(next.sum, next.requests.hash));
+        this.records = next.records;
+        this.requests = next.requests;
+        this.sum = next.sum;
+        this.bytes = next.bytes;
+      },
+    };
+  }
+
+  private writeOnce(command: KeyValueCommand, idempotency: Idempotency, index: number): CommandOutcome {
+    const before = this.requests.get(idempotency.key);
+    if (before !== undefined) {
+      return before.fingerprint === idempotency.fingerprint ? before.outcome : KEY_REUSED;
+    }
+    const outcome = this.write(command, index);
+    this.requests.add(idempotency.key, idempotency.fingerprint, outcome);
+    return outcome;
+  }
+
+  private write(command: KeyValueCommand, index: number): CommandOutcome {
+    const current = this.records.get(command.key);
+    if (!holds(command.condition, current?.version)) {
+      return { status: 'version-mismatch', currentVersion: current?.version };
+    }
+    if (command.op === 'delete') {
+      if (current !== undefined) {
+        this.records.delete(command.key);
+        this.account(current, undefined);
+      }
+      return { status: 'deleted', version: index, existed: current !== undefined };
+    }
+    if (current === undefined && this.records.size >= MAX_KEYS_PER_GROUP) return { status: 'store-full' };
+    const record = makeRecord(command.key, command.value, index);
+    this.records.set(command.key, record);
+    this.account(current, record);
+    return { status: 'written', version: index };
+  }
+
+  private account(removed: KeyValueRecord | undefined, added: KeyValueRecord | undefined): void {
+    if (removed !== undefined) {
+      this.sum = subtractHash(this.sum, removed.hash);
+      this.bytes -= removed.value.length;
+    }
+    if (added !== undefined) {
+      this.sum = addHash(this.sum, added.hash);
+      this.bytes += added.value.length;
+    }
+  }
+}
+
+function holds(condition: WriteCondition, version: number | undefined): boolean {
+  if (condition === undefined) return true;
+  return condition === 'absent' ? version === undefined : version === condition;
+}
+
+/** Copies the value: what comes with an entry is a view of a message or a log file that would live as long. */
+function makeRecord(key: string, value: Uint8Array, version: number): KeyValueRecord {
+  const own = new Uint8Array(value.length);
+  own.set(value);
+  return { value: own, version, hash: hashRecord(1, key, version, crc32(own)) };
+}
