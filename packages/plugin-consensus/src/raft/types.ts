@@ -116,6 +116,12 @@ export interface SoftState {
  * are stepped into the core, the others are sent. Appends must become durable in the order of their Readies.
  */
 export interface StorageAppend {
+  /**
+   * False when there is nothing here that must survive a crash (only a commit index that moved, or only responses).
+   * Such an append needs no sync of its own: it may wait for the next one's. Its responses still wait until every
+   * earlier append is durable.
+   */
+  readonly mustSync: boolean;
   readonly hardState: HardState | undefined;
   readonly entries: readonly Entry[];
   /** Replaces log and state up to its index; written before `entries`. */
@@ -183,6 +189,11 @@ export interface RaftConfig {
   readonly maxInflightBytes: number;
   readonly checkQuorum: boolean;
   readonly preVote: boolean;
+  /**
+   * Hand out committed entries before this node itself has them on disk. Only for a driver that writes and applies
+   * one Ready at a time, in that order. Default false.
+   */
+  readonly applyUnstable?: boolean;
   /** Uniform in [0, 1). The only source of randomness. */
   readonly random: () => number;
   /** Told what happens, for logs. Must not throw. */

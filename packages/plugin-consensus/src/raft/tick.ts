@@ -1,0 +1,37 @@
+// The passing of time, in ticks: followers wait for a leader and then stand, leaders send heartbeats and check that a
+// quorum is still there.
+
+import { hup } from './election.js';
+import { checkQuorum } from './leader.js';
+import type { RaftState } from './raft-state.js';
+import { broadcastHeartbeat } from './replication.js';
+
+/** One tick. */
+export function tick(state: RaftState): void {
+  if (state.role === 'leader') tickLeader(state);
+  else tickElection(state);
+}
+
+function tickElection(state: RaftState): void {
+  state.electionElapsed++;
+  if (!state.promotable || state.electionElapsed < state.randomizedElectionTicks) return;
+  state.electionElapsed = 0;
+  hup(state, state.config.preVote ? 'pre-election' : 'election');
+}
+
+function tickLeader(state: RaftState): void {
+  state.heartbeatElapsed++;
+  state.electionElapsed++;
+  if (state.electionElapsed >= state.electionTicks) {
+    state.electionElapsed = 0;
+    if (state.config.checkQuorum) checkQuorum(state);
+    // A transfer that takes longer than this has failed: take proposals again.
+    if (state.role === 'leader' && state.transferTarget !== undefined) {
+      state.note('transfer-abandoned', { to: state.transferTarget });
+      state.transferTarget = undefined;
+    }
+  }
+  if (state.role !== 'leader' || state.heartbeatElapsed < state.heartbeatTicks) return;
+  state.heartbeatElapsed = 0;
+  broadcastHeartbeat(state, state.readOnly.heartbeatContext);
+}
