@@ -1,0 +1,144 @@
+// Every error of the log storage: code, sentence, what to do. Damage always names the file and the offset.
+
+import { DwError, errorMessage } from '@datawarehouse/sdk';
+
+/** The disk refused. Final: this node's storage takes nothing until the node is started again. */
+export function storageFailed(doing: string, cause: unknown): DwError {
+  return new DwError({
+    code: 'storage-failed',
+    message: `The Raft storage of this node failed while ${doing} (${errorMessage(cause)}); it takes nothing any more`,
+    hint: 'check the disk (free space, kernel log), then restart the node',
+    status: 503,
+    cause,
+  });
+}
+
+/** A call came after `close`. */
+export function storageClosed(): DwError {
+  return new DwError({
+    code: 'storage-closed',
+    message: 'The Raft storage of this node is closed',
+    hint: 'open it again before using it',
+    status: 503,
+  });
+}
+
+/** Bytes that were written once are not there any more, or are others. Nothing was changed on disk. */
+export function logDamaged(file: string, offset: number, why: string, cause?: unknown): DwError {
+  return new DwError({
+    code: 'raft-log-damaged',
+    message: `The Raft storage is damaged: ${file} at offset ${offset}: ${why}`,
+    hint: 'keep the directory for diagnosis and rebuild this node from its peers with an empty one',
+    details: { file, offset, why },
+    cause,
+  });
+}
+
+/** The entries were compacted away, or are covered by a snapshot and may not be rewritten. */
+export function logCompacted(groupId: string, index: number, firstIndex: number): DwError {
+  return new DwError({
+    code: 'raft-log-compacted',
+    message: `Group ${groupId}: index ${index} is compacted; the log starts at ${firstIndex}`,
+    hint: 'use the snapshot for what is older',
+    details: { index, firstIndex },
+  });
+}
+
+/** Entries do not follow one another, or what is asked for lies beyond the end. */
+export function logGap(groupId: string, index: number, lastIndex: number): DwError {
+  return new DwError({
+    code: 'raft-log-gap',
+    message: `Group ${groupId}: index ${index} does not follow the log, whose last index is ${lastIndex}`,
+    hint: 'append and read within the log, without leaving an index out',
+    details: { index, lastIndex },
+  });
+}
+
+/** A log store was used after it was closed. */
+export function logStoreClosed(groupId: string): DwError {
+  return new DwError({
+    code: 'raft-log-closed',
+    message: `Group ${groupId}: this log store is closed`,
+    hint: 'open the group again',
+  });
+}
+
+/** A group's storage was used before `openGroup`. */
+export function groupNotOpen(groupId: string): DwError {
+  return new DwError({
+    code: 'raft-group-not-open',
+    message: `Group ${groupId} is not open in this node's storage`,
+    hint: 'call openGroup first',
+  });
+}
+
+/** A group id that cannot be part of a file's name. */
+export function groupIdInvalid(groupId: string): DwError {
+  return new DwError({
+    code: 'raft-group-id-invalid',
+    message: `${JSON.stringify(groupId.slice(0, 80))} cannot be the id of a Raft group`,
+    hint: 'use 1 to 64 of A-Z a-z 0-9 . _ - and begin with a letter or digit',
+    status: 400,
+  });
+}
+
+/** An option of the storage that cannot work. */
+export function storageOptionInvalid(option: string, allowed: string, actual: unknown): DwError {
+  return new DwError({
+    code: 'raft-storage-invalid-option',
+    message: `The Raft storage's ${option} must be ${allowed}, not ${String(actual)}`,
+    hint: `change ${option}`,
+  });
+}
+
+/** An entry larger than a record of the journal may be. Nothing was written. */
+export function entryTooLarge(groupId: string, index: number, bytes: number, maxBytes: number): DwError {
+  return new DwError({
+    code: 'raft-entry-too-large',
+    message: `Group ${groupId}: entry ${index} has ${bytes} bytes; at most ${maxBytes} are allowed`,
+    hint: 'split the value',
+    status: 413,
+    details: { index, bytes, maxBytes },
+  });
+}
+
+/** The snapshot does not fit this replica's log. */
+export function snapshotMisplaced(groupId: string, index: number, why: string): DwError {
+  return new DwError({
+    code: 'raft-snapshot-misplaced',
+    message: `Group ${groupId}: the snapshot at index ${index} ${why}`,
+    hint: 'take snapshots at an applied index, one at a time',
+    details: { index },
+  });
+}
+
+/** Another snapshot of the group is being written. */
+export function snapshotBusy(groupId: string): DwError {
+  return new DwError({
+    code: 'raft-snapshot-busy',
+    message: `Group ${groupId}: another snapshot is being written`,
+    hint: 'wait until it is done',
+    retryable: true,
+    status: 503,
+  });
+}
+
+/** There is no snapshot, or the one that was being read has been replaced. */
+export function snapshotGone(groupId: string): DwError {
+  return new DwError({
+    code: 'raft-snapshot-gone',
+    message: `Group ${groupId}: there is no such snapshot any more`,
+    hint: 'start again with the newest snapshot',
+    retryable: true,
+    status: 503,
+  });
+}
+
+/** A file name that another program could have placed there, or a version that this one does not know. */
+export function formatUnknown(file: string, version: number): DwError {
+  return new DwError({
+    code: 'raft-storage-format-unknown',
+    message: `${file} has format version ${version}, which this version of the plugin does not know`,
+    hint: 'run the version of the plugin that wrote it, or a later one',
+  });
+}
