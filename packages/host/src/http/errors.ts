@@ -83,6 +83,15 @@ export function unauthorized(): DwError {
   });
 }
 
+/** A web page of another site tries to change something through somebody's browser. */
+export function crossSite(origin: string): DwError {
+  return new DwError({
+    code: 'cross-site',
+    status: 403,
+    message: `pages of ${shown(origin)} may not change anything on this host`,
+  });
+}
+
 /** The body is larger than the route takes. */
 export function bodyTooLarge(most: number): DwError {
   return new DwError({
@@ -90,15 +99,6 @@ export function bodyTooLarge(most: number): DwError {
     status: 413,
     message: `the body is larger than ${most} bytes, the most this call takes`,
     details: { maxBodyBytes: most },
-  });
-}
-
-/** The route takes no body. */
-export function bodyNotAllowed(method: string, path: string): DwError {
-  return new DwError({
-    code: 'body-not-allowed',
-    status: 400,
-    message: `${method} ${shown(path)} takes no body`,
   });
 }
 
