@@ -69,6 +69,18 @@ export function logDamaged(log: string, place: DamagePlace): DwError {
   });
 }
 
+/** `log-read-failed`: the disk refused a read; nothing is known to be damaged. */
+export function logReadFailed(log: string, file: string, cause: unknown): DwError {
+  return new DwError({
+    code: 'log-read-failed',
+    message: `log ${log}: reading ${file} failed (${errorMessage(cause)})`,
+    retryable: true,
+    hint: 'Check the disk and the number of open files.',
+    status: 503,
+    cause,
+  });
+}
+
 /** `log-locked`: another process, or this one, has the directory open. */
 export function logLocked(directory: string, owner: string): DwError {
   return new DwError({

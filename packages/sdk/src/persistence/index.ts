@@ -9,3 +9,5 @@ export { MemoryAppendLog } from './memory-append-log.js';
 export type { MemoryAppendLogOptions } from './memory-append-log.js';
 export { MemoryBackingStore } from './memory-backing-store.js';
 export type { MemoryBackingStoreOptions } from './memory-backing-store.js';
+export { FileAppendLog } from './log/file-append-log.js';
+export type { FileAppendLogOptions } from './log/file-append-log-options.js';
