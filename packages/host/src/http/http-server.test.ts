@@ -36,7 +36,7 @@ async function serve(
         summary: 'of a test',
         handler: () => ({}),
         ...route,
-      } as RouteDefinition,
+      },
       run,
     );
   }
@@ -164,8 +164,8 @@ describe('HttpServer', () => {
         handler: () => ({ body: 'ok' }),
       },
     ]);
-    const put = (body: BodyInit): Promise<Response> =>
-      fetch(`${url}/v1/t`, { method: 'PUT', body, duplex: 'half' } as RequestInit);
+    const put = (body: string | ReadableStream): Promise<Response> =>
+      fetch(`${url}/v1/t`, { method: 'PUT', body, duplex: 'half' } as object);
     expect((await problem(await put('12345'))).code).toBe('body-too-large');
     const stream = (): ReadableStream => new Blob(['12345']).stream();
     expect((await put(stream())).status).toBe(413);
