@@ -55,8 +55,8 @@ export interface PeerContact {
   /** The peer can be sent to. */
   onConnected?(peer: Hello): void;
   onDisconnected?(peer: string, why: string): void;
-  /** The peer said that it leaves the cluster. */
-  onGoodbye?(peer: string): void;
+  /** The peer, or rather this incarnation of it, said that it leaves the cluster. */
+  onGoodbye?(peer: string, incarnation: string): void;
 }
 
 /** {@link IPeerTransport} over TCP, or TLS over TCP. */
@@ -103,7 +103,8 @@ export class TcpPeerTransport implements IPeerTransport {
     }
     this.inbound = new InboundPeers(this.environment, this.handlers, {
       onContact: (peer) => this.links.get(peer.nodeId)?.connect(),
-      onGoodbye: (peer) => this.tell((contact) => contact.onGoodbye?.(peer)),
+      onGoodbye: ({ nodeId, incarnation }) =>
+        this.tell((contact) => contact.onGoodbye?.(nodeId, incarnation)),
     });
     this.listener = new PeerListener(this.environment, this.inbound);
     this.limits.onChanged(({ applied }) => this.limitsChanged(applied));
@@ -287,7 +288,8 @@ export class TcpPeerTransport implements IPeerTransport {
         this.tell((contact) => contact.onDisconnected?.(link.id, why));
         this.announce(link.id, 'disconnected');
       },
-      onGoodbye: (link: PeerLink): void => this.tell((contact) => contact.onGoodbye?.(link.id)),
+      onGoodbye: (link: PeerLink, incarnation: string): void =>
+        this.tell((contact) => contact.onGoodbye?.(link.id, incarnation)),
     };
   }
 

@@ -29,7 +29,7 @@ export interface InboundEvents {
   /** A peer has opened its control connection: it is there. */
   readonly onContact: (peer: Hello) => void;
   /** A peer said that it leaves. */
-  readonly onGoodbye: (peer: string) => void;
+  readonly onGoodbye: (peer: Hello) => void;
 }
 
 /** Incoming connections by peer. */
@@ -60,7 +60,7 @@ export class InboundPeers {
       peer: hello,
       active: peer.active,
       handlers: this.handlers,
-      onGoodbye: () => this.events.onGoodbye(hello.nodeId),
+      onGoodbye: () => this.events.onGoodbye(hello),
     });
     peer.slots.set(hello.slot, { connection, session });
     // Closing the former connection may have removed the peer with its last slot.

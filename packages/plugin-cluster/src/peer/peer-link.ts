@@ -28,7 +28,7 @@ export interface PeerLinkEvents {
   readonly onConnected: (link: PeerLink, pool: ConnectionPool, peer: Hello) => void;
   readonly onDisconnected: (link: PeerLink, why: string) => void;
   /** The peer said that it leaves. */
-  readonly onGoodbye: (link: PeerLink) => void;
+  readonly onGoodbye: (link: PeerLink, incarnation: string) => void;
 }
 
 type LinkState =
@@ -241,7 +241,7 @@ export class PeerLink {
         return true;
       }
       if (type === FrameType.goodbye) {
-        this.events.onGoodbye(this);
+        if (this.state.kind === 'connected') this.events.onGoodbye(this, this.state.incarnation);
         return true;
       }
       connection.close('unexpected-frame');

