@@ -6,7 +6,8 @@ const MAX_LENGTH = 256;
 const NAME = /^[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*$/;
 const PATTERN = /^(?:(?:[A-Za-z0-9_-]+|\*)(?:\.(?:[A-Za-z0-9_-]+|\*))*(?:\.>)?|>)$/;
 
-function invalid(text: string, what: string): DwError {
+function invalid(given: unknown, what: string): DwError {
+  const text = typeof given === 'string' ? given : `a ${typeof given}`;
   const shown = text.length > 80 ? `${text.slice(0, 80)}…` : text;
   return new DwError({
     code: 'bus-invalid-topic',
@@ -18,12 +19,14 @@ function invalid(text: string, what: string): DwError {
 
 /** @throws DwError `bus-invalid-topic` unless `name` is a topic name without wildcards. */
 export function assertTopicName(name: string): void {
-  if (name.length > MAX_LENGTH || !NAME.test(name)) throw invalid(name, 'topic');
+  if (typeof name !== 'string' || name.length > MAX_LENGTH || !NAME.test(name)) throw invalid(name, 'topic');
 }
 
 /** @throws DwError `bus-invalid-topic` unless `pattern` is a topic name or a pattern. */
 export function assertTopicPattern(pattern: string): void {
-  if (pattern.length > MAX_LENGTH || !PATTERN.test(pattern)) throw invalid(pattern, 'topic or pattern');
+  if (typeof pattern !== 'string' || pattern.length > MAX_LENGTH || !PATTERN.test(pattern)) {
+    throw invalid(pattern, 'topic or pattern');
+  }
 }
 
 /** Whether `pattern` has a wildcard. */

@@ -1,0 +1,48 @@
+// On whose behalf the bus is used: the host itself, or one plugin through its scoped bus. Holds all that the owner
+// has on the bus, so that it can be taken away whole.
+
+/** Runs `action` in the owner's context (such as `AsyncLocalStorage.run`) and gives back what it returns. */
+export type RunInContext = <T>(action: () => T) => T;
+
+/** Something of an owner that can be ended: a subscription, a responder, a request or a wait. */
+export interface Endable {
+  /** Ends it. Promises that hang on it reject with `reason`. */
+  end(reason: unknown): void;
+}
+
+/** One user of the bus. */
+export class BusOwner {
+  private readonly held = new Set<Endable>();
+  private endReason: unknown = undefined;
+
+  constructor(
+    readonly sender: string,
+    readonly runInContext: RunInContext | undefined,
+  ) {}
+
+  /** Why it was ended; undefined while it is not. */
+  get ended(): unknown {
+    return this.endReason;
+  }
+
+  /** How much it holds. */
+  get size(): number {
+    return this.held.size;
+  }
+
+  hold(endable: Endable): void {
+    this.held.add(endable);
+  }
+
+  release(endable: Endable): void {
+    this.held.delete(endable);
+  }
+
+  /** Ends all that it holds, latest first. What is asked of it afterwards is refused with `reason`. */
+  end(reason: unknown): void {
+    if (this.endReason !== undefined) return;
+    this.endReason = reason;
+    for (const endable of [...this.held].toReversed()) endable.end(reason);
+    this.held.clear();
+  }
+}
