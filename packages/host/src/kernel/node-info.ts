@@ -1,0 +1,24 @@
+// What plugins may know of their node, from its configuration.
+
+import { createRequire } from 'node:module';
+import type { NodeInfo } from '@datawarehouse/sdk';
+import type { NodeConfig } from '../config/node-config.js';
+
+/** Version of the host's package. */
+export const HOST_VERSION = (
+  createRequire(import.meta.url)('../../package.json') as { readonly version: string }
+).version;
+
+/** The node as plugins see it. `httpUrl` is known once the HTTP listener is open. */
+export function nodeInfoOf(config: NodeConfig, httpUrl: string): NodeInfo {
+  const { nodeId, clusterId, peer, client, peers } = config;
+  return Object.freeze({
+    nodeId,
+    clusterId,
+    version: HOST_VERSION,
+    httpUrl,
+    peer: Object.freeze({ ...peer }),
+    client: client && Object.freeze({ ...client }),
+    peers: Object.freeze({ ...peers }),
+  });
+}
