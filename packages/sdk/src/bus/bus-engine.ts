@@ -6,7 +6,7 @@ import { EventEmitter } from 'eventemitter3';
 import type { Clock } from '../time/index.js';
 import { SystemClock } from '../time/index.js';
 import { BusCore } from './bus-core.js';
-import type { Endable } from './bus-owner.js';
+import type { Endable, RunInContext } from './bus-owner.js';
 import { BusOwner } from './bus-owner.js';
 import type { BusReportListener } from './bus-reporter.js';
 import type { QueueOptions } from './bus-subscription.js';
@@ -56,7 +56,9 @@ export class BusEngine {
     Record<string, (message: BusMessage, delivery?: Delivery) => void>
   >();
   private readonly responders = new Map<string, Responder>();
-  private readonly owners = new Set<BusOwner>();
+  /** The owners that have something on the bus. */
+  private readonly holders = new Set<BusOwner>();
+  private closed = false;
   private readonly coarseTime: boolean;
   private sequence = 0;
   private requests = 0;
@@ -72,25 +74,25 @@ export class BusEngine {
   ) {
     this.core = new BusCore(clock, listener);
     this.coarseTime = clock instanceof SystemClock;
-    this.root = this.own(new BusOwner(sender, undefined));
+    this.root = this.owner(sender, undefined);
   }
 
-  /** Makes an owner known, so that closing the bus ends it. */
-  own(owner: BusOwner): BusOwner {
-    this.assertOpen(this.root ?? owner);
-    this.owners.add(owner);
+  /** Makes an owner. @throws DwError `bus-closed`. */
+  owner(sender: string, runInContext: RunInContext | undefined): BusOwner {
+    const owner = new BusOwner(sender, runInContext, this.holders);
+    this.assertOpen(owner);
     return owner;
   }
 
   /** Ends an owner and all that it holds. */
   disown(owner: BusOwner): void {
     owner.end(busClosed(owner.sender));
-    this.owners.delete(owner);
   }
 
   /** Ends every owner. */
   close(): void {
-    for (const owner of [...this.owners].toReversed()) this.disown(owner);
+    this.closed = true;
+    for (const owner of [...this.holders].toReversed()) this.disown(owner);
     this.core.reporter.close();
   }
 
@@ -211,7 +213,7 @@ export class BusEngine {
   }
 
   private offer(owner: BusOwner, name: string, payload: unknown, delivery: Delivery | undefined): void {
-    if (owner.ended !== undefined) throw owner.ended as Error;
+    this.assertOpen(owner);
     const topic = this.core.topics.get(name);
     topic.published++;
     this.core.totals.published++;
@@ -265,7 +267,7 @@ export class BusEngine {
   }
 
   private assertOpen(owner: BusOwner): void {
-    if (owner.ended !== undefined) throw owner.ended as Error;
+    if (this.closed || owner.ended !== undefined) throw busClosed(owner.sender);
   }
 
   private assertRoom(owner: BusOwner): void {

@@ -1,5 +1,6 @@
 // On whose behalf the bus is used: the host itself, or one plugin through its scoped bus. Holds all that the owner
-// has on the bus, so that it can be taken away whole.
+// has on the bus, so that it can be taken away whole. The bus knows an owner only while that has something on it, so
+// that an owner which is merely forgotten leaves nothing behind.
 
 /** Runs `action` in the owner's context (such as `AsyncLocalStorage.run`) and gives back what it returns. */
 export type RunInContext = <T>(action: () => T) => T;
@@ -15,9 +16,11 @@ export class BusOwner {
   private readonly held = new Set<Endable>();
   private endReason: unknown = undefined;
 
+  /** @param holders the owners that hold something; this one comes and goes there by itself. */
   constructor(
     readonly sender: string,
     readonly runInContext: RunInContext | undefined,
+    private readonly holders: Set<BusOwner>,
   ) {}
 
   /** Why it was ended; undefined while it is not. */
@@ -32,10 +35,12 @@ export class BusOwner {
 
   hold(endable: Endable): void {
     this.held.add(endable);
+    this.holders.add(this);
   }
 
   release(endable: Endable): void {
     this.held.delete(endable);
+    if (this.held.size === 0) this.holders.delete(this);
   }
 
   /** Ends all that it holds, latest first. What is asked of it afterwards is refused with `reason`. */
@@ -44,5 +49,6 @@ export class BusOwner {
     this.endReason = reason;
     for (const endable of [...this.held].toReversed()) endable.end(reason);
     this.held.clear();
+    this.holders.delete(this);
   }
 }

@@ -3,8 +3,7 @@
 
 import type { BusEngine } from './bus-engine.js';
 import { nameOf } from './bus-engine.js';
-import type { RunInContext } from './bus-owner.js';
-import { BusOwner } from './bus-owner.js';
+import type { BusOwner, RunInContext } from './bus-owner.js';
 import type {
   BusStatistics,
   DeliveryReport,
@@ -38,7 +37,7 @@ export class ScopedBus implements IMessageBus, Disposable {
   ) {
     this.#engine = engine;
     this.#permissions = new PermissionCheck(sender, permissions);
-    this.#owner = engine.own(new BusOwner(sender, runInContext));
+    this.#owner = engine.owner(sender, runInContext);
   }
 
   /** Under which name it publishes. */
