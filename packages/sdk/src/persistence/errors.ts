@@ -149,11 +149,11 @@ export function storeFull(what: string, count: number, max: number): DwError {
   });
 }
 
-/** `store-busy`: more waits for the disk than the store may hold; nothing has changed. */
+/** `store-busy`: writes come faster than the disk takes them; nothing has changed. */
 export function storeBusy(cause: unknown): DwError {
   return new DwError({
     code: 'store-busy',
-    message: `store: too many bytes wait for the disk (${errorMessage(cause)})`,
+    message: `store: writes come faster than the disk takes them (${errorMessage(cause)})`,
     retryable: true,
     hint: 'Write again once earlier writes have returned.',
     status: 503,
@@ -188,5 +188,26 @@ export function storeDamaged(what: string): DwError {
     code: 'store-damaged',
     message: `store: ${what}`,
     hint: 'Restore this directory from a replica or a backup. Nothing was changed on disk.',
+  });
+}
+
+/** `store-batch-too-large`: more operations than one batch may have. */
+export function storeBatchTooLarge(operations: number, max: number): DwError {
+  return new DwError({
+    code: 'store-batch-too-large',
+    message: `store: a batch of ${operations} operations, at most ${max} are allowed`,
+    hint: 'Split the batch.',
+    status: 413,
+    details: { operations, max },
+  });
+}
+
+/** `store-invalid-data`: a value that is not bytes. */
+export function storeInvalidData(path: string): DwError {
+  return new DwError({
+    code: 'store-invalid-data',
+    message: `store: the data for ${path} is not a Uint8Array`,
+    hint: 'Encode the value first, for example with TextEncoder.',
+    status: 400,
   });
 }

@@ -11,3 +11,5 @@ export { MemoryBackingStore } from './memory-backing-store.js';
 export type { MemoryBackingStoreOptions } from './memory-backing-store.js';
 export { FileAppendLog } from './log/file-append-log.js';
 export type { FileAppendLogOptions } from './log/file-append-log-options.js';
+export { FileBackingStore } from './store/file-backing-store.js';
+export type { FileBackingStoreOptions } from './store/file-store-options.js';
