@@ -90,3 +90,88 @@ export function overTheWire(thrown: unknown): DwError {
     ...(thrown.details === undefined ? {} : { details: thrown.details }),
   });
 }
+
+/** Errors that a plugin under test sees when it uses its context against the rules. Their codes are those of the host. */
+export const contextErrors = {
+  closed: (plugin: string): DwError =>
+    new DwError({
+      code: 'context-closed',
+      message: `plugin ${plugin} used its context after it was stopped`,
+      hint: 'stop work when context.signal aborts, and keep nothing of the context',
+    }),
+  serviceNotDeclared: (plugin: string, service: string, list: 'provides' | 'requires'): DwError =>
+    new DwError({
+      code: 'service-not-declared',
+      message: `plugin ${plugin} used service ${service}, which its manifest does not name in "${list}"`,
+      hint: `add "${service}" to "${list}" in the manifest`,
+    }),
+  serviceMissing: (plugin: string, service: string): DwError =>
+    new DwError({
+      code: 'service-missing',
+      message: `nobody provides service ${service}, which plugin ${plugin} asked for`,
+      hint: 'give the test context the service with provide()',
+    }),
+  serviceTaken: (plugin: string, service: string): DwError =>
+    new DwError({
+      code: 'service-taken',
+      message: `plugin ${plugin} cannot provide ${service}: it is provided already`,
+      hint: 'provide each service once',
+    }),
+  storeNotPermitted: (plugin: string, path: unknown, root: string): DwError =>
+    new DwError({
+      code: 'store-not-permitted',
+      status: 403,
+      message: `plugin ${plugin} may not use ${String(path).slice(0, 100)}: its paths start with ${root}`,
+      hint: 'make paths with context.storePath',
+    }),
+  routeTaken: (plugin: string, method: string, path: string): DwError =>
+    new DwError({
+      code: 'route-taken',
+      message: `plugin ${plugin} cannot serve ${method} ${path}: it is served already`,
+      hint: 'use another path, or dispose of the other route first',
+    }),
+  subsystemTaken: (plugin: string, subsystem: string): DwError =>
+    new DwError({
+      code: 'subsystem-taken',
+      message: `plugin ${plugin} cannot register subsystem ${subsystem}: the name is in use`,
+      hint: 'give each subsystem a name of its own',
+    }),
+} as const;
+
+/** Errors of requests to a plugin under test. Their codes are those of the host. */
+export const requestErrors = {
+  notFound: (method: string, path: string): DwError =>
+    new DwError({ code: 'not-found', status: 404, message: `nothing is served at ${method} ${path}` }),
+  bodyTooLarge: (maximum: number): DwError =>
+    new DwError({
+      code: 'body-too-large',
+      status: 413,
+      message: `the body is larger than the ${maximum} bytes that are allowed`,
+    }),
+  invalid: (where: string, issues: readonly string[]): DwError =>
+    new DwError({
+      code: 'request-invalid',
+      status: 400,
+      message: `the ${where} is not as the route declares: ${issues.join('; ')}`,
+      details: { issues },
+    }),
+  internal: (cause: unknown): DwError =>
+    new DwError({ code: 'internal', status: 500, message: 'the handler of the route failed', cause }),
+} as const;
+
+export function stepTimeout(plugin: string, phase: string, timeoutMs: number): DwError {
+  return new DwError({
+    code: 'plugin-step-timeout',
+    message: `plugin ${plugin} did not finish ${phase} within ${timeoutMs} ms`,
+    hint: `look at what ${phase} awaits; give the test host a longer stepTimeoutMs if it is right to be slow`,
+    details: { plugin, phase, timeoutMs },
+  });
+}
+
+export function notAPlugin(what: string): DwError {
+  return new DwError({
+    code: 'plugin-shape-invalid',
+    message: `createTestHost was given ${what} where a plugin, its class or a factory is wanted`,
+    hint: 'pass what the entry module exports as "plugin"',
+  });
+}
