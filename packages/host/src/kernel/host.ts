@@ -280,16 +280,19 @@ export class Host {
   }
 
   /** The host cannot go on: says why, stops cleanly, and hands over to whoever runs it. */
-  #fail(error: DwError): void {
+  #fail(problem: DwError): void {
     const { log } = this.#parts;
-    log.error({ code: error.code, hint: error.hint, error }, error.message);
+    log.error({ code: problem.code, hint: problem.hint, error: problem }, problem.message);
     if (this.#fatal !== undefined) return;
-    this.#fatal = error;
+    this.#fatal = problem;
     const finish = this.#overrides.onFatal ?? endProcess;
-    this.stop().then(
-      () => finish(error),
-      () => finish(error),
-    );
+    const stopAndFinish = async (): Promise<void> => {
+      await this.stop();
+      finish(problem);
+    };
+    stopAndFinish().catch((thrown: unknown) => {
+      log.error({ error: causeText(thrown) }, 'could not hand over after the failure of the host');
+    });
   }
 
   #announce(change: PluginStateChange): void {

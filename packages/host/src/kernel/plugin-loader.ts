@@ -86,9 +86,7 @@ export class PluginLoader {
   async construct(definition: PluginDefinition, exported: PluginExport): Promise<PluginBase> {
     const { id } = definition;
     assertSdk(id, exported);
-    const plugin: unknown = isClass(exported)
-      ? new exported()
-      : await (exported as () => PluginBase | Promise<PluginBase>)();
+    const plugin: unknown = isClass(exported) ? new exported() : await exported();
     if (typeof plugin !== 'object' || plugin === null) throw loadErrors.shapeInvalid(id, ['an object']);
     const candidate = plugin as Record<string, unknown>;
     assertSdk(id, candidate['constructor']);

@@ -24,7 +24,7 @@ const callbacks = new WeakMap<AnyFunction, AnyFunction>();
 function enterOwner(fn: AnyFunction): AnyFunction {
   const known = callbacks.get(fn);
   if (known !== undefined) return known;
-  const wrapped = AsyncLocalStorage.bind(fn) as AnyFunction;
+  const wrapped = AsyncLocalStorage.bind<AnyFunction>(fn);
   callbacks.set(fn, wrapped);
   // A wrapper that is handed on is not wrapped again.
   callbacks.set(wrapped, wrapped);
@@ -64,7 +64,7 @@ export function createServiceProxy(service: object, scope: PluginScope, gone: ()
     return bound;
   };
   // The shadow is what the engine checks invariants against: a frozen service must not pin the answers of `get`.
-  const shadow = (typeof service === 'function' ? function shadow(): void {} : {}) as object;
+  const shadow: object = typeof service === 'function' ? function shadow(): void {} : {};
   const proxy = new Proxy(shadow, {
     get: (_shadow, name) => {
       const now = live();
