@@ -23,7 +23,7 @@ export function storageClosed(): DwError {
   });
 }
 
-/** Bytes that were written once are not there any more, or are others. Nothing was changed on disk. */
+/** Bytes that were written once are not there any more, or are others. None of them was changed. */
 export function logDamaged(file: string, offset: number, why: string, cause?: unknown): DwError {
   return new DwError({
     code: 'raft-log-damaged',
@@ -32,6 +32,12 @@ export function logDamaged(file: string, offset: number, why: string, cause?: un
     details: { file, offset, why },
     cause,
   });
+}
+
+/** The journal found damage in its own files. `error` is its `log-damaged`. */
+export function journalDamaged(error: DwError): DwError {
+  const { file, offset } = error.details ?? {};
+  return logDamaged(String(file), Number(offset), error.message, error);
 }
 
 /** The entries were compacted away, or are covered by a snapshot and may not be rewritten. */
@@ -130,6 +136,30 @@ export function snapshotGone(groupId: string): DwError {
     message: `Group ${groupId}: there is no such snapshot any more`,
     hint: 'start again with the newest snapshot',
     retryable: true,
+    status: 503,
+  });
+}
+
+/** The disk refused a snapshot. The log is whole, and so is the snapshot before. */
+export function snapshotNotWritten(groupId: string, cause: unknown): DwError {
+  return new DwError({
+    code: 'raft-snapshot-not-written',
+    message: `Group ${groupId}: a snapshot could not be written (${errorMessage(cause)}); the one before stays`,
+    hint: 'check the disk (free space, kernel log)',
+    retryable: true,
+    status: 503,
+    cause,
+  });
+}
+
+/** More waits for the journal than the storage may hold. Nothing of the call was taken. */
+export function storageBusy(bytes: number, maxBytes: number): DwError {
+  return new DwError({
+    code: 'raft-storage-busy',
+    message: `${bytes} bytes wait for the Raft journal of this node, at most ${maxBytes} may; nothing was written`,
+    hint: 'wait for earlier writes before more are made',
+    retryable: true,
+    retryAfterMs: 100,
     status: 503,
   });
 }

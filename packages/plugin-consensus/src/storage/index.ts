@@ -1,5 +1,7 @@
 // The door of the node's storage.
 
+export { FileNodeStorage } from './file-node-storage.js';
+export type { FileNodeStorageOptions, OpenLog } from './file-node-storage-options.js';
 export { MemoryNodeStorage } from './memory-node-storage.js';
 export type { MemoryNodeStorageOptions, MemoryStorageImage } from './memory-node-storage.js';
 export type { GroupStorage, GroupWrite, NodeStorage, NodeStorageStatistics, StorageState } from './types.js';

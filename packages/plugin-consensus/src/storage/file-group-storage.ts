@@ -1,0 +1,181 @@
+// One group of a node's storage: its view for reads, its snapshots, and the queue of durable changes that the node's
+// background writer brings into segment files. See group-writer.ts for that half.
+
+import type { IRaftLogStore } from '@datawarehouse/sdk';
+import type { ConfState, Entry, HardState, Snapshot, SnapshotMetadata } from '../raft/types.js';
+import { snapshotBusy, snapshotGone, snapshotMisplaced, snapshotNotWritten } from './errors.js';
+import { GroupLogStore } from './group-log-store.js';
+import type { GroupLogView } from './group-log-view.js';
+import type { GroupWriter } from './group-writer.js';
+import type { LogChange } from './log-change.js';
+import { snapshotName } from './snapshot-format.js';
+import { readSnapshotChunks } from './snapshot-reader.js';
+import { paced, writeSnapshot } from './snapshot-writer.js';
+import type { StorageFiles } from './storage-files.js';
+import type { GroupStorage } from './types.js';
+
+const EMPTY = new Uint8Array(0);
+/** Snapshots that were received and not installed yet; beyond, the oldest is forgotten. */
+const MAX_RECEIVED = 2;
+
+/** What a group asks of its node. */
+export interface GroupHost {
+  readonly files: StorageFiles;
+  /** As `NodeStorage.write`. */
+  readonly write: (changes: readonly LogChange[]) => Promise<void>;
+  /** Resolves when every change handed over so far is durable and queued for its group's writer. */
+  readonly settled: () => Promise<void>;
+  /** Runs a job in the group's queue, after everything queued before. Rejects when the storage fails or closes. */
+  readonly inQueue: (writer: GroupWriter, job: () => Promise<void>) => Promise<void>;
+  /** Rejects when the storage fails or closes; `release` lets go of it. @throws DwError when it already has. */
+  readonly aborted: () => { readonly promise: Promise<never>; readonly release: () => void };
+  /** Tells of a task that `close` waits for. */
+  readonly track: <T>(task: Promise<T>) => Promise<T>;
+}
+
+/** A group in files. */
+export class FileGroupStorage implements GroupStorage {
+  readonly logStore: IRaftLogStore;
+  /** By file name. They become the group's when a write installs them. */
+  readonly #received = new Map<string, SnapshotMetadata>();
+  #saving = false;
+
+  constructor(
+    readonly groupId: string,
+    readonly view: GroupLogView,
+    readonly writer: GroupWriter,
+    private readonly host: GroupHost,
+  ) {
+    this.logStore = new GroupLogStore(this, (change) => host.write([change]));
+  }
+
+  get logBytes(): number {
+    return this.view.bytes;
+  }
+
+  initialState(): { readonly hardState: HardState; readonly conf: ConfState } {
+    const { hardState, snapshot, start } = this.view;
+    return { hardState, conf: snapshot?.conf ?? start.bootstrap };
+  }
+
+  firstIndex(): number {
+    return this.view.firstIndex;
+  }
+
+  lastIndex(): number {
+    return this.view.lastIndex;
+  }
+
+  term(index: number): number | undefined {
+    return this.view.term(index);
+  }
+
+  entries(from: number, to: number, maxBytes: number): readonly Entry[] {
+    return this.view.entries(from, to, maxBytes);
+  }
+
+  snapshot(): Snapshot | undefined {
+    const metadata = this.view.snapshot;
+    return metadata === undefined ? undefined : { metadata, data: EMPTY };
+  }
+
+  async saveSnapshot(metadata: SnapshotMetadata, chunks: Iterable<Uint8Array>): Promise<void> {
+    if (this.#saving) throw snapshotBusy(this.groupId);
+    if (metadata.index <= this.view.bounds.snapshotIndex) return;
+    if (this.view.term(metadata.index) !== metadata.term) {
+      throw snapshotMisplaced(
+        this.groupId,
+        metadata.index,
+        `has term ${metadata.term}, which the log has not`,
+      );
+    }
+    this.#saving = true;
+    try {
+      const name = await this.#writeFile(metadata, paced(chunks));
+      // A snapshot must not be ahead of the log on disk, lest a restart find a hole between the two.
+      await this.host.settled();
+      await this.host.inQueue(this.writer, async () => {
+        if (metadata.index <= this.view.bounds.snapshotIndex) {
+          await this.#removeFile(name);
+          return;
+        }
+        await this.writer.adoptSnapshot(metadata);
+        // A newer one may have been installed while the checkpoint was being written.
+        if (metadata.index > this.view.bounds.snapshotIndex) this.view.snapshot = metadata;
+      });
+    } finally {
+      this.#saving = false;
+    }
+  }
+
+  async receiveSnapshot(metadata: SnapshotMetadata, chunks: AsyncIterable<Uint8Array>): Promise<Snapshot> {
+    this.#checkNewer(metadata);
+    const name = await this.#writeFile(metadata, chunks[Symbol.asyncIterator]());
+    this.#checkNewer(metadata);
+    this.#received.set(name, metadata);
+    for (const old of [...this.#received.keys()].slice(0, -MAX_RECEIVED)) {
+      this.#received.delete(old);
+      await this.#removeFile(old);
+    }
+    return { metadata, data: EMPTY };
+  }
+
+  readSnapshot(): AsyncIterable<Uint8Array> {
+    const { snapshot } = this.view;
+    if (snapshot === undefined) throw snapshotGone(this.groupId);
+    return readSnapshotChunks(this.host.files, this.groupId, snapshot);
+  }
+
+  async compact(index: number): Promise<void> {
+    if (Math.min(index, this.view.bounds.snapshotIndex) <= this.view.compacted.index) return;
+    await this.host.settled();
+    await this.host.inQueue(this.writer, () => this.writer.compact(index));
+  }
+
+  /** @throws DwError `raft-snapshot-misplaced` when the state of a change's snapshot was never received. */
+  checkReceived(change: LogChange): void {
+    const metadata = change.snapshot?.metadata;
+    if (metadata === undefined || this.#received.has(snapshotName(this.groupId, metadata))) return;
+    throw snapshotMisplaced(this.groupId, metadata.index, 'was never received');
+  }
+
+  /** Shows a change to reads. */
+  take(change: LogChange): void {
+    this.view.apply(change);
+    // From here on the file belongs to the log: the writer removes it when a later snapshot takes its place.
+    if (change.snapshot !== undefined)
+      this.#received.delete(snapshotName(this.groupId, change.snapshot.metadata));
+  }
+
+  /** Whether a snapshot's file is the newest, was received to become it, or is named by the checkpoint on disk. */
+  usesSnapshotFile(name: string): boolean {
+    const { snapshot } = this.view;
+    const newest = snapshot !== undefined && snapshotName(this.groupId, snapshot) === name;
+    return newest || this.#received.has(name) || this.writer.uses(name);
+  }
+
+  async #writeFile(metadata: SnapshotMetadata, chunks: AsyncIterator<Uint8Array>): Promise<string> {
+    const aborted = this.host.aborted();
+    try {
+      const { files } = this.host;
+      return await this.host.track(writeSnapshot(files, this.groupId, metadata, chunks, aborted.promise));
+    } catch (error) {
+      throw (error as NodeJS.ErrnoException).syscall === undefined
+        ? error
+        : snapshotNotWritten(this.groupId, error);
+    } finally {
+      aborted.release();
+    }
+  }
+
+  #checkNewer(metadata: SnapshotMetadata): void {
+    const { snapshotIndex } = this.view.bounds;
+    if (metadata.index > snapshotIndex) return;
+    throw snapshotMisplaced(this.groupId, metadata.index, `is not newer than the one at ${snapshotIndex}`);
+  }
+
+  /** Removes a snapshot's file, unless by now a snapshot of that name is in use: made here and received are the same. */
+  async #removeFile(name: string): Promise<void> {
+    if (!this.usesSnapshotFile(name)) await this.host.files.remove(name);
+  }
+}

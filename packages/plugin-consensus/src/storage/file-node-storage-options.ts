@@ -1,0 +1,99 @@
+// The options of a node's storage, with their defaults and bounds.
+
+import { FileAppendLog, type IAppendLog } from '@datawarehouse/sdk';
+import { join } from 'node:path';
+import { storageOptionInvalid } from './errors.js';
+import { fileMapper } from './mapped-file.js';
+import { NodeStorageFiles } from './node-storage-files.js';
+import type { SegmentOptions } from './segmented-raft-log.js';
+import type { StorageFiles } from './storage-files.js';
+
+const MIB = 1024 * 1024;
+
+const RECORD_SLACK_BYTES = 64 * 1024;
+
+/** Opens the journal of a node. `onFailed` is told when it fails at a moment when nobody waits for it. */
+export type OpenLog = (directory: string, onFailed: (error: Error) => void) => Promise<IAppendLog>;
+
+/** How a node's storage is opened. Sizes are in bytes. */
+export interface FileNodeStorageOptions {
+  readonly directory: string;
+  /** Entries for each segment file. Default 10 000. */
+  readonly entriesPerSegment?: number;
+  /** A segment that passes this is sealed early. Default 256 MiB. */
+  readonly maxSegmentBytes?: number;
+  /** How many of a group's newest sealed segments are mapped into memory. Default 3; 0 maps none. */
+  readonly mappedSegments?: number;
+  /** Bytes of the journal between two rounds that shorten it. It grows to about twice as much. Default 32 MiB. */
+  readonly checkpointBytes?: number;
+  /** Largest record of the journal; larger turns are cut into several. Default 8 MiB. */
+  readonly maxRecordBytes?: number;
+  /** Bytes that may wait for the journal; more are refused with `raft-storage-busy`. Default 128 MiB. */
+  readonly maxPendingBytes?: number;
+  /** Bytes that may be in the journal and not in segments yet; beyond, writes wait. Default 32 MiB. */
+  readonly maxLagBytes?: number;
+  /** Bytes of a group that are gathered before they are written to its segments. Default 256 KiB. */
+  readonly flushBytes?: number;
+  /** Bytes of entries in segments that stay in memory, for all groups. Default 64 MiB. */
+  readonly cacheBytes?: number;
+  /** The same for each group. Default 1 MiB. */
+  readonly cacheBytesPerGroup?: number;
+  /** Opens the journal in `{directory}/journal`. Default: the SDK's FileAppendLog. */
+  readonly openLog?: OpenLog;
+  /** Where segments, snapshots and checkpoints are. Default: `directory` on the real disk. */
+  readonly files?: StorageFiles;
+}
+
+/** Options with everything filled in. */
+export interface StorageSettings {
+  readonly journalDirectory: string;
+  readonly segments: SegmentOptions;
+  readonly checkpointBytes: number;
+  readonly maxRecordBytes: number;
+  readonly maxPendingBytes: number;
+  readonly maxLagBytes: number;
+  readonly flushBytes: number;
+  readonly cacheBytes: number;
+  readonly cacheBytesPerGroup: number;
+  readonly openLog: OpenLog;
+  readonly files: StorageFiles;
+}
+
+/** Fills in and checks options. @throws DwError `raft-storage-invalid-option`. */
+export function settingsOf(options: FileNodeStorageOptions): StorageSettings {
+  const maxRecordBytes = bounded('maxRecordBytes', options.maxRecordBytes ?? 8 * MIB, 4096, 64 * MIB);
+  return {
+    journalDirectory: join(options.directory, 'journal'),
+    segments: {
+      entriesPerSegment: bounded('entriesPerSegment', options.entriesPerSegment ?? 10_000, 1, 1_000_000),
+      maxSegmentBytes: bounded('maxSegmentBytes', options.maxSegmentBytes ?? 256 * MIB, 4096, 1024 * MIB),
+      mappedSegments: bounded('mappedSegments', options.mappedSegments ?? 3, 0, 1_000),
+      mapper: options.mappedSegments === 0 ? undefined : fileMapper(),
+    },
+    checkpointBytes: bounded('checkpointBytes', options.checkpointBytes ?? 32 * MIB, 1, 1024 * MIB),
+    maxRecordBytes,
+    maxPendingBytes: bounded('maxPendingBytes', options.maxPendingBytes ?? 128 * MIB, 1, 1024 * MIB),
+    maxLagBytes: bounded('maxLagBytes', options.maxLagBytes ?? 32 * MIB, 1, 1024 * MIB),
+    flushBytes: bounded('flushBytes', options.flushBytes ?? MIB / 4, 1, 64 * MIB),
+    cacheBytes: bounded('cacheBytes', options.cacheBytes ?? 64 * MIB, 0, 4096 * MIB),
+    cacheBytesPerGroup: bounded('cacheBytesPerGroup', options.cacheBytesPerGroup ?? MIB, 0, 1024 * MIB),
+    openLog: options.openLog ?? openFileLog(maxRecordBytes),
+    files: options.files ?? new NodeStorageFiles(options.directory),
+  };
+}
+
+function openFileLog(maxRecordBytes: number): OpenLog {
+  return (directory, onFailed) =>
+    FileAppendLog.open({
+      directory,
+      name: 'raft journal',
+      // The sizes of turns are reckoned, not measured; this is what a reckoning may be off by.
+      maxRecordBytes: maxRecordBytes + RECORD_SLACK_BYTES,
+      onFailed,
+    });
+}
+
+function bounded(option: string, value: number, min: number, max: number): number {
+  if (Number.isSafeInteger(value) && value >= min && value <= max) return value;
+  throw storageOptionInvalid(option, `a whole number from ${min} to ${max}`, value);
+}

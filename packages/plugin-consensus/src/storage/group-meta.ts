@@ -1,0 +1,123 @@
+// A group's checkpoint, the file `group-{groupId}.meta`: everything about the group that the journal before a position
+// says, in one small file that is replaced whole. Recovery starts from it and replays the journal from there.
+//
+// One line of text `DWMETA 1 <CRC> <length>`, then JSON, so that an operator can read it.
+
+import type { ConfState, HardState, SnapshotMetadata } from '../raft/types.js';
+import { isConfState } from './conf-state-codec.js';
+import { crc32 } from './crc32.js';
+import { formatUnknown, logDamaged } from './errors.js';
+import type { SegmentManifest } from './segment.js';
+import { type StorageFiles, readWholeFile, replaceFile } from './storage-files.js';
+
+/** What a checkpoint holds. */
+export interface GroupMeta {
+  readonly groupId: string;
+  /** The members that the group was made with. */
+  readonly bootstrap: ConfState;
+  readonly hardState: HardState;
+  /** The newest snapshot, whose file is there. */
+  readonly snapshot: SnapshotMetadata | undefined;
+  /** The entry just before the first one kept. */
+  readonly compacted: { readonly index: number; readonly term: number };
+  readonly segments: readonly SegmentManifest[];
+  /** Journal records below this are contained here. */
+  readonly journalPosition: number;
+}
+
+const VERSION = 1;
+
+/** The name of a group's checkpoint. */
+export function metaName(groupId: string): string {
+  return `group-${groupId}.meta`;
+}
+
+/** The group of a checkpoint's name; undefined for other names. */
+export function parseMetaName(name: string): string | undefined {
+  return /^group-(.+)\.meta$/.exec(name)?.[1];
+}
+
+/** Stores a checkpoint: after a crash it is the old one or this one, durably this one on return. */
+export function saveMeta(files: StorageFiles, meta: GroupMeta): Promise<void> {
+  const { hardState, ...rest } = meta;
+  const body = Buffer.from(
+    JSON.stringify({ ...rest, hardState: { ...hardState, vote: hardState.vote ?? null } }),
+  );
+  const head = Buffer.from(`DWMETA ${VERSION} ${crc32(body).toString(16).padStart(8, '0')} ${body.length}\n`);
+  return replaceFile(files, metaName(meta.groupId), Buffer.concat([head, body, Buffer.from('\n')]));
+}
+
+/** Reads a checkpoint. @throws DwError `raft-log-damaged`, `raft-storage-format-unknown`. */
+export async function loadMeta(files: StorageFiles, groupId: string): Promise<GroupMeta> {
+  const path = `${files.directory}/${metaName(groupId)}`;
+  const bytes = await readWholeFile(files, metaName(groupId));
+  const lineEnd = bytes.indexOf(0x0a);
+  const head = /^DWMETA (\d+) ([0-9a-f]{8}) (\d+)$/.exec(bytes.toString('latin1', 0, Math.max(0, lineEnd)));
+  if (head === null) throw logDamaged(path, 0, 'this is no group checkpoint');
+  const [, version, crc, length] = head;
+  if (Number(version) !== VERSION) throw formatUnknown(path, Number(version));
+  const body = bytes.subarray(lineEnd + 1, lineEnd + 1 + Number(length));
+  if (bytes.length !== lineEnd + 2 + Number(length) || crc32(body) !== Number.parseInt(crc as string, 16)) {
+    throw logDamaged(path, lineEnd + 1, 'the checksum of the group checkpoint fails');
+  }
+  const meta = fromJson(JSON.parse(body.toString('utf8')) as unknown);
+  if (meta === undefined || meta.groupId !== groupId) {
+    throw logDamaged(path, lineEnd + 1, `the checkpoint does not describe group ${groupId}`);
+  }
+  return meta;
+}
+
+function fromJson(value: unknown): GroupMeta | undefined {
+  if (!isRecord(value) || !isRecord(value['hardState']) || !isRecord(value['compacted'])) return undefined;
+  const { hardState, compacted, snapshot, segments, journalPosition, groupId, bootstrap } = value;
+  const vote = hardState['vote'];
+  const sound =
+    typeof groupId === 'string' &&
+    isConfState(bootstrap) &&
+    isCount(journalPosition) &&
+    isCount(hardState['term']) &&
+    isCount(hardState['commit']) &&
+    (vote === null || typeof vote === 'string') &&
+    isCount(compacted['index']) &&
+    isCount(compacted['term']) &&
+    (snapshot === undefined || isSnapshotMetadata(snapshot)) &&
+    Array.isArray(segments) &&
+    segments.every(isManifest);
+  if (!sound) return undefined;
+  return {
+    groupId,
+    bootstrap,
+    journalPosition,
+    hardState: {
+      term: hardState['term'] as number,
+      commit: hardState['commit'] as number,
+      vote: vote ?? undefined,
+    },
+    compacted: { index: compacted['index'] as number, term: compacted['term'] as number },
+    snapshot,
+    segments,
+  };
+}
+
+/** Whether `value` is the metadata of a snapshot. */
+export function isSnapshotMetadata(value: unknown): value is SnapshotMetadata {
+  return isRecord(value) && isCount(value['index']) && isCount(value['term']) && isConfState(value['conf']);
+}
+
+function isManifest(value: unknown): value is SegmentManifest {
+  return (
+    isRecord(value) &&
+    isCount(value['start']) &&
+    isCount(value['last']) &&
+    isCount(value['bytes']) &&
+    typeof value['sealed'] === 'boolean'
+  );
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+}

@@ -1,0 +1,115 @@
+// The bytes of a segment file `raft-log-{groupId}-{startIndex}.seg`, all numbers little-endian:
+//
+//   header   magic "DWRL", u16 version, u16 zero, u64 start index, u32 CRC of the group id, u32 CRC of the header
+//   record   u32 length of data, u32 CRC of the rest (seeded with the length), u8 kind, u64 term, u64 index, data
+//
+// A record of kind `mark` says that the entries from its index on are void; records that follow replace them. A record
+// names its index and the header its group, so that bytes that landed in the wrong place are found out.
+
+import type { EntryType } from '../raft/types.js';
+import { crc32 } from './crc32.js';
+
+/** Length of a segment's header. */
+export const SEGMENT_HEADER_BYTES = 24;
+/** Length of a record before its data. */
+export const RECORD_HEADER_BYTES = 25;
+/** Longest data of a record; a longer length is damage. */
+export const MAX_RECORD_DATA_BYTES = 64 * 1024 * 1024;
+
+const MAGIC = 0x4c_52_57_44;
+const VERSION = 1;
+const TWO_32 = 2 ** 32;
+
+/** What a record is. */
+export type RecordKind = EntryType | 'mark';
+
+const KINDS: readonly RecordKind[] = ['normal', 'conf-change', 'mark'];
+const KIND_CODES: Readonly<Record<RecordKind, number>> = { normal: 0, 'conf-change': 1, mark: 2 };
+
+/** A record's header, decoded, and whether the checksum holds. */
+export interface SegmentRecord {
+  readonly kind: RecordKind;
+  readonly term: number;
+  readonly index: number;
+  readonly dataBytes: number;
+}
+
+/** The name of a segment's file. */
+export function segmentName(groupId: string, start: number): string {
+  return `raft-log-${groupId}-${String(start).padStart(10, '0')}.seg`;
+}
+
+/** The group and start index in a segment's name; undefined for other names. */
+export function parseSegmentName(name: string): { groupId: string; start: number } | undefined {
+  const found = /^raft-log-(.+)-(\d{10,16})\.seg$/.exec(name);
+  if (found === null) return undefined;
+  return { groupId: found[1] as string, start: Number(found[2]) };
+}
+
+/** The header of a group's segment. */
+export function encodeSegmentHeader(groupId: string, start: number): Buffer {
+  const header = Buffer.alloc(SEGMENT_HEADER_BYTES);
+  header.writeUInt32LE(MAGIC, 0);
+  header.writeUInt16LE(VERSION, 4);
+  writeU64(header, start, 8);
+  header.writeUInt32LE(crc32(Buffer.from(groupId)), 16);
+  header.writeUInt32LE(crc32(header.subarray(0, 20)), 20);
+  return header;
+}
+
+/** Why a header is not that of the segment; undefined when it is. */
+export function checkSegmentHeader(header: Buffer, groupId: string, start: number): string | undefined {
+  if (header.length < SEGMENT_HEADER_BYTES) return 'the header is cut short';
+  if (header.readUInt32LE(20) !== crc32(header.subarray(0, 20)) || header.readUInt32LE(0) !== MAGIC) {
+    return 'this is no segment header';
+  }
+  if (header.readUInt16LE(4) !== VERSION)
+    return `the format version is ${header.readUInt16LE(4)}, not ${VERSION}`;
+  return header.equals(encodeSegmentHeader(groupId, start))
+    ? undefined
+    : 'the header is that of another segment';
+}
+
+/** Writes a record into `target` at `offset`, which has room for it. @returns the offset after it. */
+export function encodeRecord(
+  target: Buffer,
+  offset: number,
+  kind: RecordKind,
+  term: number,
+  index: number,
+  data: Uint8Array,
+): number {
+  const end = offset + RECORD_HEADER_BYTES + data.length;
+  target.writeUInt32LE(data.length, offset);
+  target[offset + 8] = KIND_CODES[kind];
+  writeU64(target, term, offset + 9);
+  writeU64(target, index, offset + 17);
+  target.set(data, offset + RECORD_HEADER_BYTES);
+  target.writeUInt32LE(crc32(target.subarray(offset + 8, end), data.length), offset + 4);
+  return end;
+}
+
+/** Length of the data of the record whose header begins at `offset`. */
+export function recordDataBytes(source: Buffer, offset: number): number {
+  return source.readUInt32LE(offset);
+}
+
+/** Decodes the record at `offset`, all of whose bytes are in `source`; undefined when its checksum fails. */
+export function decodeRecord(source: Buffer, offset: number): SegmentRecord | undefined {
+  const dataBytes = source.readUInt32LE(offset);
+  const end = offset + RECORD_HEADER_BYTES + dataBytes;
+  if (source.readUInt32LE(offset + 4) !== crc32(source.subarray(offset + 8, end), dataBytes))
+    return undefined;
+  const kind = KINDS[source[offset + 8] as number];
+  if (kind === undefined) return undefined;
+  return { kind, term: readU64(source, offset + 9), index: readU64(source, offset + 17), dataBytes };
+}
+
+function writeU64(target: Buffer, value: number, offset: number): void {
+  target.writeUInt32LE(value % TWO_32, offset);
+  target.writeUInt32LE(Math.floor(value / TWO_32), offset + 4);
+}
+
+function readU64(source: Buffer, offset: number): number {
+  return source.readUInt32LE(offset) + source.readUInt32LE(offset + 4) * TWO_32;
+}

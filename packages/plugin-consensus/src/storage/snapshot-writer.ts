@@ -1,0 +1,109 @@
+// Writes a snapshot to a file of its own: under a temporary name, in checked chunks, synced, then renamed. Memory is
+// bounded by one chunk, whatever the source gives at a time.
+
+import { createHash } from 'node:crypto';
+
+import type { SnapshotMetadata } from '../raft/types.js';
+import {
+  MAX_CHUNK_BYTES,
+  encodeChunkHeader,
+  encodeEnd,
+  encodeHead,
+  snapshotName,
+} from './snapshot-format.js';
+import type { StorageFile, StorageFiles } from './storage-files.js';
+
+let temporaryNames = 0;
+
+/**
+ * Writes a snapshot durably. Nothing is left behind when it fails.
+ * @param aborted Rejects when the writing is to be given up; the source is then told to stop.
+ * @returns the name of the file.
+ * @throws what the source, the disk or `aborted` throws.
+ */
+export async function writeSnapshot(
+  files: StorageFiles,
+  groupId: string,
+  metadata: SnapshotMetadata,
+  chunks: AsyncIterator<Uint8Array>,
+  aborted: Promise<never>,
+): Promise<string> {
+  const name = snapshotName(groupId, metadata);
+  const temporary = `${name}.${++temporaryNames}.tmp`;
+  let finished = false;
+  try {
+    const file = await files.create(temporary);
+    try {
+      await new SnapshotBody(file).write(encodeHead(groupId, metadata), chunks, aborted);
+      await file.datasync();
+    } finally {
+      await file.close();
+    }
+    await files.rename(temporary, name);
+    await files.syncDirectory();
+    finished = true;
+    return name;
+  } finally {
+    if (!finished) {
+      // A source that hangs must not hold us: it is told to stop, and not waited for.
+      Promise.resolve(chunks.return?.()).catch(() => undefined);
+      await files.remove(temporary);
+    }
+  }
+}
+
+/** The source's chunks, gathered into blocks of a size that suits the disk. */
+class SnapshotBody {
+  readonly #hash = createHash('sha256');
+  readonly #block = Buffer.allocUnsafe(MAX_CHUNK_BYTES);
+  #filled = 0;
+  #bytes = 0;
+  #offset = 0;
+
+  constructor(private readonly file: StorageFile) {}
+
+  async write(head: Buffer, chunks: AsyncIterator<Uint8Array>, aborted: Promise<never>): Promise<void> {
+    await this.#put([head]);
+    for (;;) {
+      const next = await Promise.race([chunks.next(), aborted]);
+      if (next.done === true) break;
+      await this.#add(next.value);
+    }
+    await this.#flush();
+    await this.#put([encodeEnd(this.#bytes, this.#hash.digest())]);
+  }
+
+  async #add(chunk: Uint8Array): Promise<void> {
+    for (let at = 0; at < chunk.length;) {
+      const part = chunk.subarray(at, at + MAX_CHUNK_BYTES - this.#filled);
+      this.#block.set(part, this.#filled);
+      this.#filled += part.length;
+      at += part.length;
+      if (this.#filled === MAX_CHUNK_BYTES) await this.#flush();
+    }
+  }
+
+  async #flush(): Promise<void> {
+    if (this.#filled === 0) return;
+    const block = this.#block.subarray(0, this.#filled);
+    this.#hash.update(block);
+    this.#bytes += block.length;
+    await this.#put([encodeChunkHeader(block), block]);
+    this.#filled = 0;
+  }
+
+  async #put(pieces: readonly Buffer[]): Promise<void> {
+    await this.file.write(pieces, this.#offset);
+    for (const piece of pieces) this.#offset += piece.length;
+  }
+}
+
+/** Takes the chunks of a synchronous source one by one, with the event loop free between them. */
+export async function* paced(chunks: Iterable<Uint8Array>): AsyncGenerator<Uint8Array, void> {
+  for (const chunk of chunks) {
+    yield chunk;
+    await new Promise((resolve) => {
+      setImmediate(resolve);
+    });
+  }
+}

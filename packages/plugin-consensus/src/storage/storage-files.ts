@@ -1,0 +1,71 @@
+// The narrow view of a file system that segments, snapshots and group files stand on. Production uses NodeStorageFiles;
+// tests put a disk under it that loses what was not synced. What may be relied on is written here and nowhere else.
+
+/** An open file. Offsets and lengths are bytes. */
+export interface StorageFile {
+  /** The descriptor, for mapping; undefined when there is no real file. */
+  readonly descriptor: number | undefined;
+  /** Writes all pieces one after another at `offset`. On disk only after {@link datasync}. */
+  write(pieces: readonly Uint8Array[], offset: number): Promise<void>;
+  /** Reads until `target` is full or the file ends. @returns how many bytes. */
+  read(target: Uint8Array, offset: number): Promise<number>;
+  /** As `read`, without a trip through the event loop: for bytes that are most likely in memory. */
+  readSync(target: Uint8Array, offset: number): number;
+  /** Resolves when all that was written before is on disk, with the file's length. */
+  datasync(): Promise<void>;
+  /** Cuts the file. Never to be called on a file that is mapped: reading past its end kills the process. */
+  truncate(length: number): Promise<void>;
+  size(): Promise<number>;
+  close(): Promise<void>;
+}
+
+/** The files of one directory. Names are plain file names. */
+export interface StorageFiles {
+  /** For messages. */
+  readonly directory: string;
+  /** Makes the directory if it is not there, durably. */
+  prepare(): Promise<void>;
+  /** Names of all files. */
+  list(): Promise<readonly string[]>;
+  /** Opens a file that exists, for reading and writing, taking {@link seal} back. */
+  openForWriting(name: string): Promise<StorageFile>;
+  /** Opens a file for reading only. @throws what the disk throws, `ENOENT` as `code` when there is none. */
+  openForReading(name: string): Promise<StorageFile>;
+  /** As `openForReading`, at once. */
+  openForReadingSync(name: string): StorageFile;
+  /** Makes a file, or empties the one that is there. */
+  create(name: string): Promise<StorageFile>;
+  /** Takes the permission to write away. */
+  seal(name: string): Promise<void>;
+  /** Gives a file another name, atomically; durable after {@link syncDirectory}. */
+  rename(from: string, to: string): Promise<void>;
+  /** Removes a file; nothing happens when it is not there. Durable after {@link syncDirectory}. */
+  remove(name: string): Promise<void>;
+  /** Resolves when creations, renames and removals before it are on disk. */
+  syncDirectory(): Promise<void>;
+}
+
+/** Reads a whole small file. @throws what the disk throws. */
+export async function readWholeFile(files: StorageFiles, name: string): Promise<Buffer> {
+  const file = await files.openForReading(name);
+  try {
+    const bytes = Buffer.alloc(await file.size());
+    return bytes.subarray(0, await file.read(bytes, 0));
+  } finally {
+    await file.close();
+  }
+}
+
+/** Replaces a small file whole: after a crash it has its old content or the new one, durably the new one on return. */
+export async function replaceFile(files: StorageFiles, name: string, content: Uint8Array): Promise<void> {
+  const temporary = `${name}.tmp`;
+  const file = await files.create(temporary);
+  try {
+    await file.write([content], 0);
+    await file.datasync();
+  } finally {
+    await file.close();
+  }
+  await files.rename(temporary, name);
+  await files.syncDirectory();
+}
