@@ -84,6 +84,8 @@ export interface ParseOptions {
   readonly baseDir: string;
 }
 
+const checker = new SchemaChecker({ root: 'the configuration' });
+
 const ENDPOINT = /^(\[[0-9A-Fa-f:.]+\]|[^:[\]/\s]+):(\d{1,5})$/;
 
 function endpointIssue(id: string, endpoint: string): string | undefined {
@@ -138,7 +140,6 @@ function portIssues(config: ConfigFile): string[] {
  * @throws DwError `config-invalid`, `config-exposed`.
  */
 export function parseNodeConfig(value: unknown, options: ParseOptions): NodeConfig {
-  const checker = new SchemaChecker({ root: 'the configuration' });
   const checked = checker.check<ConfigFile>(NodeConfigSchema, value);
   if (!checked.ok) throw configInvalid(options.where, checked.issues);
   const config = checked.value;
