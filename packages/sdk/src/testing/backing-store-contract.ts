@@ -230,10 +230,10 @@ export function backingStoreContract(hooks: ContractHooks, create: () => Promise
     it('opened again it holds what it held, and gives no version twice', async ({ store, reopen }) => {
       if (reopen === undefined) return;
       await store.writeAsync('dw://a', bytes('1'));
-      const gone = await store.writeAsync('dw://b', bytes('2'));
-      await store.deleteAsync('dw://b');
       await store.appendAsync('dw://c', bytes('3'));
       await store.appendAsync('dw://c', bytes('4'));
+      const gone = await store.writeAsync('dw://b', bytes('2'));
+      await store.deleteAsync('dw://b');
       const before = await store.readVersionedAsync('dw://c');
       const again = await reopen();
       expect(await again.listAsync('dw://')).toEqual(['dw://a', 'dw://c']);
