@@ -118,7 +118,7 @@ test('1 000 cycles of disable, enable and reload leave nothing behind', async ()
 
   await host.stop();
   await clock.advanceAsync(0);
-  expectNoLeaks(host, before, clock);
+  await expectNoLeaks(host, before, clock);
   expect(await waitForCollection(objects, 0), 'also the last one, although its service is still held').toBe(
     0,
   );

@@ -150,5 +150,5 @@ test('200 plugins, 35 of which misbehave', async () => {
     ]);
   }
   await clock.advanceAsync(0);
-  expectNoLeaks(host, before, clock);
+  await expectNoLeaks(host, before, clock);
 });

@@ -2,6 +2,7 @@
 
 import { expect } from 'vitest';
 import type { Host } from '@datawarehouse/host';
+import { settle } from '@datawarehouse/sdk/testing';
 import type { FakeClock } from '@datawarehouse/sdk/testing';
 
 const LISTENERS = ['uncaughtException', 'unhandledRejection'] as const;
@@ -16,7 +17,13 @@ export function processHoldings(): Readonly<Record<string, number>> {
 }
 
 /** Fails when a stopped host, its clock or the process still holds something of a plugin. */
-export function expectNoLeaks(host: Host, before: Readonly<Record<string, number>>, clock?: FakeClock): void {
+export async function expectNoLeaks(
+  host: Host,
+  before: Readonly<Record<string, number>>,
+  clock?: FakeClock,
+): Promise<void> {
+  // Handles that were closed go in the next turn.
+  await settle();
   const { subscriptions, routes, services } = host.inventory();
   expect({ subscriptions, routes, services }).toEqual({ subscriptions: 0, routes: 0, services: 0 });
   if (clock !== undefined) expect(clock.pendingTimers()).toEqual([]);

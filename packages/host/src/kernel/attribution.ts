@@ -29,3 +29,16 @@ export function runAsHost<T>(fn: () => T): T {
 export function currentScope(): PluginScope | undefined {
   return storage.getStore();
 }
+
+/** Errors that left the scope they were thrown in, with the plugin that threw them. */
+const blame = new WeakMap<object, PluginScope>();
+
+/** Notes that `scope`'s plugin threw `error`, for an error that is about to leave its scope. The first note stands. */
+export function blameFor(error: unknown, scope: PluginScope): void {
+  if (typeof error === 'object' && error !== null && !blame.has(error)) blame.set(error, scope);
+}
+
+/** The plugin that is known to have thrown `error`. */
+export function blamedFor(error: unknown): PluginScope | undefined {
+  return typeof error === 'object' && error !== null ? blame.get(error) : undefined;
+}

@@ -228,7 +228,10 @@ export class Host {
 
   async #start(): Promise<HostAddress> {
     const { http, routes, limits, bus, log, clock } = this.#parts;
-    const unguard = guardProcess((origin, error) => this.#fail(hostErrors.uncaught(origin, error)));
+    const unguard = guardProcess({
+      claim: (origin, error) => this.#supervisor.claim(origin, error),
+      onFatal: (origin, error) => this.#fail(hostErrors.uncaught(origin, error)),
+    });
     this.#owned.push('process handlers', unguard);
     const scoped = bus.scoped('http', { publish: ['>'], subscribe: ['>'] });
     const admin = registerAdminRoutes({

@@ -3,6 +3,7 @@
 // the entry imports in turn comes from the module cache, so a reload sees a new entry, but not new inner files; to
 // exchange those, restart the host.
 
+import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { register } from 'node:module';
 import { pathToFileURL } from 'node:url';
@@ -11,7 +12,6 @@ import { SDK_VERSION, sdkCompatibilityOf } from '@datawarehouse/sdk';
 import type { PluginBase, PluginExport } from '@datawarehouse/sdk';
 import { loadErrors } from '../errors.js';
 import type { PluginDefinition } from './discovery.js';
-import { INTEGRITY_PARAMETER, sha256Of } from './integrity-hook.js';
 
 /** Imports a module by URL. */
 export type ImportModule = (url: string) => Promise<unknown>;
@@ -24,12 +24,21 @@ const STEPS = [
   'checkHealthAsync',
 ] as const;
 
+/** Query parameter by which the hook knows what to check. */
+const INTEGRITY_PARAMETER = 'dw-integrity';
+/** Checks the very bytes that are loaded; see there. It stands as far from `src/kernel` as from `dist/kernel`. */
+const HOOK = new URL('../../bin/integrity-hook.mjs', import.meta.url);
+
 let hookRegistered = false;
 let loads = 0;
 
+function sha256Of(data: Uint8Array): string {
+  return `sha256-${createHash('sha256').update(data).digest('base64')}`;
+}
+
 function registerHook(): void {
   if (hookRegistered) return;
-  register(new URL('integrity-hook.js', import.meta.url));
+  register(HOOK);
   hookRegistered = true;
 }
 

@@ -16,6 +16,7 @@ import type { PluginLoader } from './plugin-loader.js';
 import type { PluginSlot, PluginStatus } from './plugin-slot.js';
 import { applyDiscovery, createSlot, lifeOf, problemOf, summaryOf } from './plugin-slot.js';
 import type { KernelPorts } from './ports.js';
+import { ownerInStack } from './stack-blame.js';
 import type { StartPlan } from './start-plan.js';
 import { decide, planStart } from './start-plan.js';
 
@@ -111,8 +112,9 @@ export class PluginSupervisor implements PluginAdmin {
         const affected = withDependents([id], this.plan().graph);
         const required = [...affected].some((one) => this.slots.get(one)?.entry.required === true);
         if (required || slot.entry.required === true) throw adminErrors.required(id);
-        slot.wanted = false;
         await this.takeDown(slot, (problem) => ({ state: 'disabled', ...(problem && { problem }) }));
+        // Not before: who is not wanted has no place in the graph, and so no dependents to take down first.
+        slot.wanted = false;
         if (slot.status.state !== 'disabled') this.setStatus(slot, { state: 'disabled' });
         await this.advance();
       }),
@@ -164,6 +166,16 @@ export class PluginSupervisor implements PluginAdmin {
       slot.condemned = problem;
       this.keep(this.endings, this.quarantine(slot, problem));
     });
+  }
+
+  /** Counts a failure against the plugin whose code its stack shows, if any. */
+  claim(where: string, error: unknown): boolean {
+    const owners = [...this.slots.values()].flatMap(({ id, definition }) =>
+      definition === undefined ? [] : [{ id, directory: definition.directory }],
+    );
+    const id = ownerInStack(error, owners);
+    if (id !== undefined) this.crashed(id, where, error);
+    return id !== undefined;
   }
 
   private async quarantine(slot: PluginSlot, problem: DwError): Promise<void> {

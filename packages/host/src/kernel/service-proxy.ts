@@ -4,7 +4,7 @@
 
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { PluginScope } from './attribution.js';
-import { currentScope, runInScope } from './attribution.js';
+import { blameFor, currentScope, runInScope } from './attribution.js';
 
 type AnyFunction = (this: unknown, ...args: unknown[]) => unknown;
 
@@ -24,7 +24,17 @@ const callbacks = new WeakMap<AnyFunction, AnyFunction>();
 function enterOwner(fn: AnyFunction): AnyFunction {
   const known = callbacks.get(fn);
   if (known !== undefined) return known;
-  const wrapped = AsyncLocalStorage.bind<AnyFunction>(fn);
+  const maker = currentScope();
+  const bound = AsyncLocalStorage.bind<AnyFunction>(fn);
+  const wrapped: AnyFunction = function wrapped(...args) {
+    try {
+      return Reflect.apply(bound, this, args);
+    } catch (error) {
+      // It goes on into code of another plugin, which is not to be blamed if it does not catch it either.
+      if (maker !== undefined) blameFor(error, maker);
+      throw error;
+    }
+  };
   callbacks.set(fn, wrapped);
   // A wrapper that is handed on is not wrapped again.
   callbacks.set(wrapped, wrapped);

@@ -1,37 +1,22 @@
 // A module hook that makes sure that the bytes that are loaded are the bytes that were vouched for: a file could be
 // exchanged between a check and the import that follows it. It runs in Node's own thread for hooks, knows nothing of
-// the host, and finds the expected hash in the URL.
+// the host, and finds the expected hash in the URL. It is plain JavaScript, so that it can be registered as it is.
 
 import { createHash } from 'node:crypto';
 
 /** Query parameter that carries the expected `sha256-<base64>`. */
-export const INTEGRITY_PARAMETER = 'dw-integrity';
-
-/** `sha256-<base64>` of bytes or text. */
-export function sha256Of(data: string | Uint8Array): string {
-  return `sha256-${createHash('sha256').update(data).digest('base64')}`;
-}
-
-interface LoadResult {
-  readonly format: string;
-  readonly source?: string | ArrayBuffer | Uint8Array | null;
-  readonly shortCircuit?: boolean;
-}
+const INTEGRITY_PARAMETER = 'dw-integrity';
 
 /** Node's `load` hook. */
-export async function load(
-  url: string,
-  context: unknown,
-  nextLoad: (url: string, context: unknown) => Promise<LoadResult>,
-): Promise<LoadResult> {
+export async function load(url, context, nextLoad) {
   const result = await nextLoad(url, context);
   if (!url.includes(INTEGRITY_PARAMETER)) return result;
   const expected = new URL(url).searchParams.get(INTEGRITY_PARAMETER);
-  const { source } = result;
-  if (source === undefined || source === null) {
+  if (result.source === undefined || result.source === null) {
     throw new Error(`the bytes of a ${result.format} module cannot be checked; use an ES module`);
   }
-  const actual = sha256Of(source instanceof ArrayBuffer ? new Uint8Array(source) : source);
+  const data = result.source instanceof ArrayBuffer ? new Uint8Array(result.source) : result.source;
+  const actual = `sha256-${createHash('sha256').update(data).digest('base64')}`;
   if (actual !== expected) throw new Error(`the entry changed while it was loaded: ${actual}`);
   return result;
 }
