@@ -13,7 +13,7 @@ it('counts greetings and shows the count', async () => {
   });
   await host.bus.publishAndWait(Greet, { name: 'Ada' });
   await host.bus.publishAndWait(Greet, { name: 'x'.repeat(41) });
-  await host.settle();
+  await host.advance();
   expect(heard).toEqual(['Hello, Ada!']);
   expect((await host.request('GET', '/v1/hello')).body).toEqual({ count: 1 });
   await host.stop();

@@ -22,7 +22,7 @@ function packageJson({ name, id, sdk }: PluginTemplateValues): string {
     files: ['dist'],
     scripts: { build: 'tsc -p tsconfig.json', test: 'vitest run' },
     dependencies: { '@datawarehouse/sdk': sdk },
-    devDependencies: { typescript: '^7.0.2', vitest: '^4.1.12' },
+    devDependencies: { '@types/node': '^20.19.43', typescript: '^7.0.2', vitest: '^4.1.12' },
     datawarehouse: {
       id,
       sdk: '^1.0.0',
@@ -39,7 +39,7 @@ const TSCONFIG = `${JSON.stringify(
       target: 'ES2023',
       lib: ['ES2023', 'ESNext.Disposable'],
       module: 'NodeNext',
-      types: [],
+      types: ['node'],
       strict: true,
       experimentalDecorators: true,
       skipLibCheck: true,
