@@ -68,3 +68,72 @@ export function limitApplyFailed(subsystem: string, names: readonly string[], ca
     cause,
   });
 }
+
+export function cacheOptionInvalid(cache: string, option: string, value: unknown, allowed: string): DwError {
+  return new DwError({
+    code: 'cache-option-invalid',
+    message: `${option} of cache "${cache}" cannot be ${shown(value)}: it must be ${allowed}`,
+    hint: 'correct the option, or leave it out for the default',
+  });
+}
+
+export function cacheClosed(cache: string): DwError {
+  return new DwError({
+    code: 'cache-closed',
+    status: 503,
+    message: `cache "${cache}" is closed`,
+    hint: 'stop using the cache once its owner has been stopped',
+  });
+}
+
+export function cacheNeedsAsync(cache: string, method: string): DwError {
+  return new DwError({
+    code: 'cache-needs-async',
+    message: `cache "${cache}" writes through to its store, which ${method} cannot wait for`,
+    hint: `use ${method}Async, or write-behind`,
+  });
+}
+
+export function cacheDirtyFull(cache: string, entries: number, bytes: number): DwError {
+  return new DwError({
+    code: 'cache-dirty-full',
+    status: 503,
+    retryable: true,
+    message: `cache "${cache}" has ${entries} changes (${bytes} bytes) that its store has not taken yet, and takes no more`,
+    hint: 'wait with putAsync or deleteAsync, or look at why the store is slow or failing',
+    details: { cache, entries, bytes },
+  });
+}
+
+export function cacheBusy(cache: string, what: string, limit: number): DwError {
+  return new DwError({
+    code: 'cache-busy',
+    status: 503,
+    retryable: true,
+    message: `cache "${cache}" has ${limit} ${what} under way and takes no more`,
+    hint: 'ask for less at once, or look at why the store or loader is slow',
+    details: { cache, limit },
+  });
+}
+
+export function cacheLoadTimeout(cache: string, timeoutMs: number): DwError {
+  return new DwError({
+    code: 'cache-load-timeout',
+    status: 504,
+    retryable: true,
+    message: `a load of cache "${cache}" did not end within ${timeoutMs} ms`,
+    hint: 'look at why the store or loader is slow, or raise loadTimeoutMs',
+    details: { cache, timeoutMs },
+  });
+}
+
+export function cacheFlushFailed(cache: string, left: number, cause: unknown): DwError {
+  return new DwError({
+    code: 'cache-flush-failed',
+    retryable: true,
+    message: `cache "${cache}" could not write ${left} changes to its store; they are kept`,
+    hint: 'see the cause, and flush or close again once the store works',
+    cause,
+    details: { cache, left },
+  });
+}
