@@ -166,8 +166,8 @@ describe('blame', () => {
       throw new Error('x');
     };
     context.clock.setTimeout(fail, 1);
-    const failLater = async (): Promise<void> => fail();
-    context.clock.setTimeout(failLater as () => void, 2);
+    const failLater: () => unknown = async () => fail();
+    context.clock.setTimeout(failLater, 2);
     const interval = context.clock.setInterval(fail, 3);
     context.background('b', async () => fail());
     await clock.advanceAsync(3);
