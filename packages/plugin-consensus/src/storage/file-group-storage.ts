@@ -111,6 +111,7 @@ export class FileGroupStorage implements GroupStorage {
   async receiveSnapshot(metadata: SnapshotMetadata, chunks: AsyncIterable<Uint8Array>): Promise<Snapshot> {
     this.#checkNewer(metadata);
     const name = await this.#writeFile(metadata, chunks[Symbol.asyncIterator]());
+    if (metadata.index <= this.view.bounds.snapshotIndex) await this.#removeFile(name);
     this.#checkNewer(metadata);
     this.#received.set(name, metadata);
     for (const old of [...this.#received.keys()].slice(0, -MAX_RECEIVED)) {

@@ -234,6 +234,9 @@ export class FileNodeStorage implements NodeStorage {
 
   async #lagBelowBound(): Promise<void> {
     while (this.#lagBytes > this.settings.maxLagBytes || this.#rounds.overdue) {
+      if (this.#state.state === 'failed') throw this.#state.error;
+      // Nobody catches up any more, and the write is durable.
+      if (this.#state.state === 'closed') return;
       this.#rounds.check();
       await new Promise<void>((done, failed) => {
         this.#lagWaiters.push({ done, failed });
@@ -356,6 +359,8 @@ export class FileNodeStorage implements NodeStorage {
     // Writes under way tell their callers themselves how they ended.
     await this.#lastWrite.catch(() => undefined);
     await this.#background.stop();
+    // Those writes are durable; what they wait for is only that somebody catches up.
+    this.#caughtUp();
     this.#abandon(storageClosed());
     await this.#rounds.stop();
     await Promise.allSettled(this.#tasks);

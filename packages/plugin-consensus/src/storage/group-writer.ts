@@ -249,30 +249,21 @@ export class GroupWriter {
 
   async #checkpoint(journalPosition: number): Promise<void> {
     const taken = this.#taken;
-    const before = this.#logChanged;
-    this.#logChanged = false;
-    try {
-      // Only what is on disk may be named: from here on the journal need not have it any more.
-      await this.segments.sync();
-      await saveMeta(this.files, {
-        groupId: this.groupId,
-        bootstrap: this.bootstrap,
-        hardState: this.#hardState,
-        snapshot: this.#snapshot,
-        compacted: this.#compacted,
-        segments: this.segments.manifests,
-        journalPosition,
-      });
-    } catch (error) {
-      this.#logChanged = before;
-      throw error;
-    }
-    if (this.#issued > taken) {
-      this.#logChanged = true;
-      this.#neededFrom = journalPosition;
-    } else {
-      this.#neededFrom = Infinity;
-    }
+    // Only what is on disk may be named: from here on the journal need not have it any more.
+    await this.segments.sync();
+    await saveMeta(this.files, {
+      groupId: this.groupId,
+      bootstrap: this.bootstrap,
+      hardState: this.#hardState,
+      snapshot: this.#snapshot,
+      compacted: this.#compacted,
+      segments: this.segments.manifests,
+      journalPosition,
+    });
+    // Only now: until the checkpoint is there, the journal is needed as it was before.
+    const more = this.#issued > taken;
+    this.#neededFrom = more ? journalPosition : Infinity;
+    this.#logChanged = more;
     await this.segments.removeObsolete();
     const old = this.#oldSnapshots;
     this.#oldSnapshots = [];

@@ -121,7 +121,7 @@ export class SegmentedRaftLog {
   async append(entries: readonly Entry[]): Promise<void> {
     for (let at = 0; at < entries.length;) {
       const segment = await this.#writable((entries[at] as Entry).index);
-      const bucketEnd = (this.#bucket(segment.start) + 1) * this.options.entriesPerSegment;
+      const bucketEnd = this.#bucketEnd(segment);
       let to = at;
       let bytes = 0;
       while (to < entries.length && (entries[to] as Entry).index <= bucketEnd && bytes < WRITE_BYTES) {
@@ -131,10 +131,7 @@ export class SegmentedRaftLog {
       await segment.append(entries, at, to);
       this.#next += to - at;
       at = to;
-      if (segment.last === bucketEnd || segment.bytes >= this.options.maxSegmentBytes) {
-        await segment.seal();
-        this.#mapNewest();
-      }
+      if (this.#isFull(segment)) await this.#seal(segment);
     }
   }
 
@@ -250,11 +247,28 @@ export class SegmentedRaftLog {
 
   async #writable(index: number): Promise<Segment> {
     const newest = this.#segments.at(-1);
-    if (newest !== undefined && !newest.sealed) return newest;
+    if (newest !== undefined && !newest.sealed) {
+      if (!this.#isFull(newest)) return newest;
+      // It was begun when segments were larger.
+      await this.#seal(newest);
+    }
     const segment = await Segment.create(this.files, this.groupId, index);
     this.#directoryDirty = true;
     this.#segments.push(segment);
     return segment;
+  }
+
+  #bucketEnd(segment: Segment): number {
+    return (this.#bucket(segment.start) + 1) * this.options.entriesPerSegment;
+  }
+
+  #isFull(segment: Segment): boolean {
+    return segment.last >= this.#bucketEnd(segment) || segment.bytes >= this.options.maxSegmentBytes;
+  }
+
+  async #seal(segment: Segment): Promise<void> {
+    await segment.seal();
+    this.#mapNewest();
   }
 
   #mapNewest(): void {
