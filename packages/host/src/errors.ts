@@ -6,6 +6,7 @@ import type { PluginPhase } from './kernel/plugin-admin.js';
 
 /** Longest text of a plugin's own error that goes into ours; some libraries write megabytes. */
 const MAX_CAUSE_CHARACTERS = 1_000;
+const MAX_STACK_CHARACTERS = 8_000;
 
 interface PluginErrorOptions {
   readonly code: string;
@@ -32,6 +33,17 @@ export function causeText(thrown: unknown): string {
     text = 'a value that cannot be shown';
   }
   return text.length > MAX_CAUSE_CHARACTERS ? `${text.slice(0, MAX_CAUSE_CHARACTERS)}…` : text;
+}
+
+/** The stack of what a plugin threw, as text for a log line: the thrown object itself may be hostile to a serializer. */
+export function causeStack(thrown: unknown): string | undefined {
+  try {
+    const { stack } = thrown as { readonly stack?: unknown };
+    return typeof stack === 'string' ? stack.slice(0, MAX_STACK_CHARACTERS) : undefined;
+  } catch {
+    // Nothing has a stack if it is null, or if asking for it throws.
+    return undefined;
+  }
 }
 
 /** The phase an error of the kernel names, if any. */

@@ -19,7 +19,7 @@ import type {
 } from '@datawarehouse/sdk';
 import { registerAdminRoutes } from '../admin/admin-routes.js';
 import type { NodeConfig } from '../config/node-config.js';
-import { adminErrors, causeText, hostErrors } from '../errors.js';
+import { adminErrors, causeStack, causeText, hostErrors } from '../errors.js';
 import { HttpServer } from '../http/http-server.js';
 import { RouteTable } from '../http/route-table.js';
 import { LimitsService } from '../limits/limits-service.js';
@@ -285,7 +285,11 @@ export class Host {
   /** The host cannot go on: says why, stops cleanly, and hands over to whoever runs it. */
   #fail(problem: DwError): void {
     const { log } = this.#parts;
-    log.error({ code: problem.code, hint: problem.hint, error: problem }, problem.message);
+    const stack = causeStack(problem.cause);
+    log.error(
+      { code: problem.code, hint: problem.hint, ...(stack !== undefined && { stack }) },
+      problem.message,
+    );
     if (this.#fatal !== undefined) return;
     this.#fatal = problem;
     const finish = this.#overrides.onFatal ?? endProcess;

@@ -2,8 +2,9 @@
 // that do not need one another do not wait for one another. Changes by operators come one at a time; quarantine and
 // stop do not wait for them.
 
+import { isDwError } from '@datawarehouse/sdk';
 import type { DwError, Logger } from '@datawarehouse/sdk';
-import { adminErrors, crashErrors, dependencyErrors } from '../errors.js';
+import { adminErrors, causeStack, crashErrors, dependencyErrors, phaseOf, stepErrors } from '../errors.js';
 import type { PluginScope } from './attribution.js';
 import { runAsHost } from './attribution.js';
 import { CRASH_LIMIT, CRASH_WINDOW_MS } from './crash-window.js';
@@ -72,9 +73,11 @@ export class PluginSupervisor implements PluginAdmin {
       this.slots.set(slot.id, slot);
       if ('failure' in item && slot.wanted) this.logProblem(slot, item.failure);
     }
-    await this.operations.run(() => this.advance());
-    // `stop` may have come meanwhile.
-    if (this.phase === 'starting') this.phase = 'running';
+    await this.operations.run(async () => {
+      await this.advance();
+      // `stop` may have come meanwhile.
+      if (this.phase === 'starting') this.phase = 'running';
+    });
   }
 
   /** The first required plugin that is not active, with the reason. */
@@ -307,7 +310,7 @@ export class PluginSupervisor implements PluginAdmin {
       await life.start();
     } catch (thrown) {
       if (!this.isCurrent(slot, life)) return;
-      const problem = thrown as DwError;
+      const problem = isDwError(thrown) ? thrown : stepErrors.failed(slot.id, 'load', thrown);
       slot.name = life.name;
       this.setStatus(slot, { state: 'failed', problem });
       this.logProblem(slot, problem);
@@ -393,19 +396,19 @@ export class PluginSupervisor implements PluginAdmin {
   private announce(slot: PluginSlot, previous: string): void {
     const current = slot.status.state;
     const reason = problemOf(slot)?.message;
-    this.log.debug({ plugin: slot.id, previous, current }, `plugin ${slot.id} is ${current}`);
-    if (current === 'active') this.log.info({ plugin: slot.id }, `plugin ${slot.id} is active`);
+    const level = current === 'active' ? 'info' : 'debug';
+    this.log[level]({ plugin: slot.id, previous, current }, `plugin ${slot.id} is ${current}`);
     this.options.onStateChanged({ pluginId: slot.id, previous, current, ...(reason && { reason }) });
   }
 
   private logProblem(slot: PluginSlot, problem: DwError): void {
-    const { code, hint, cause, details } = problem;
+    const stack = causeStack(problem.cause);
     const fields = {
       plugin: slot.id,
-      code,
-      phase: details?.['phase'],
-      hint,
-      ...(cause !== undefined && { cause: problem }),
+      code: problem.code,
+      phase: phaseOf(problem),
+      hint: problem.hint,
+      ...(stack !== undefined && { stack }),
     };
     this.log.error(fields, problem.message);
   }

@@ -52,7 +52,7 @@ export class ServiceDirectory {
     return this.root.isRegistered(id);
   }
 
-  /** Ids of all services that the host itself or an active plugin provides are looked up here by `scope`'s plugin. */
+  /** Where `scope`'s plugin provides its services, for one life of it. */
   forPlugin(scope: PluginScope): PluginServices {
     const { pluginId } = scope;
     const container = this.root.createChildContainer();
