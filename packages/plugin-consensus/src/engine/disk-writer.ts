@@ -1,0 +1,123 @@
+// Hands the turn's appends of all groups to the storage as one write, and releases each append's responses once it is
+// durable, in order. Several writes may be under way: the next turn does not wait for the disk.
+
+import type { Clock } from '@datawarehouse/sdk';
+import { entriesBytes } from '../raft/entry-size.js';
+import type { HardState, StorageAppend } from '../raft/types.js';
+import type { GroupWrite, NodeStorage } from '../storage/types.js';
+
+/** An append and the group it belongs to. */
+export interface AppendJob {
+  readonly groupId: string;
+  readonly append: StorageAppend;
+}
+
+interface InFlight {
+  readonly jobs: AppendJob[];
+  readonly startedAt: number;
+  readonly bytes: number;
+}
+
+/** Writes appends to a node's storage. */
+export class DiskWriter {
+  private gathered: AppendJob[] = [];
+  /** Writes under way, oldest first. */
+  private readonly inFlight: InFlight[] = [];
+  /** Commit indexes that need no write of their own; they go with the next. Losing them costs nothing but time. */
+  private readonly lazy = new Map<string, HardState>();
+  private pendingBytes = 0;
+  private writeCount = 0;
+
+  constructor(
+    private readonly storage: NodeStorage,
+    private readonly clock: Clock,
+    private readonly onDurable: (jobs: readonly AppendJob[]) => void,
+    private readonly onFailed: (error: unknown) => void,
+  ) {}
+
+  /** Writes under way. */
+  get depth(): number {
+    return this.inFlight.length;
+  }
+
+  /** Bytes of entries under way. */
+  get bytes(): number {
+    return this.pendingBytes;
+  }
+
+  /** Writes issued since the start. */
+  get writes(): number {
+    return this.writeCount;
+  }
+
+  /** Ms that the oldest write has been under way; 0 when there is none. */
+  get stalledMs(): number {
+    const oldest = this.inFlight[0];
+    return oldest === undefined ? 0 : this.clock.now() - oldest.startedAt;
+  }
+
+  /** Adds an append to the turn's write. */
+  add(job: AppendJob): void {
+    this.gathered.push(job);
+  }
+
+  /** Issues the turn's write. */
+  flush(): void {
+    const jobs = this.gathered;
+    if (jobs.length === 0) return;
+    this.gathered = [];
+    if (jobs.some((job) => job.append.mustSync)) {
+      this.issue(jobs);
+      return;
+    }
+    for (const { groupId, append } of jobs) {
+      if (append.hardState !== undefined) this.lazy.set(groupId, append.hardState);
+    }
+    const last = this.inFlight[this.inFlight.length - 1];
+    // Nothing here needs the disk, but what it answers for may still be on its way there.
+    if (last === undefined) this.onDurable(jobs);
+    else last.jobs.push(...jobs);
+  }
+
+  /** Commit indexes that were never written, for a last write before a clean stop. */
+  takeLazy(): GroupWrite[] {
+    const writes = [...this.lazy].map(([groupId, hardState]) => ({
+      groupId,
+      hardState,
+      entries: [],
+      snapshot: undefined,
+    }));
+    this.lazy.clear();
+    return writes;
+  }
+
+  private issue(jobs: AppendJob[]): void {
+    const writes: GroupWrite[] = [];
+    let bytes = 0;
+    for (const { groupId, append } of jobs) {
+      const hardState = append.hardState ?? this.lazy.get(groupId);
+      this.lazy.delete(groupId);
+      bytes += entriesBytes(append.entries);
+      writes.push({ groupId, hardState, entries: append.entries, snapshot: append.snapshot });
+    }
+    writes.push(...this.takeLazy());
+    const write: InFlight = { jobs, startedAt: this.clock.now(), bytes };
+    this.inFlight.push(write);
+    this.pendingBytes += bytes;
+    this.writeCount++;
+    this.storage.write(writes).then(
+      () => this.durable(write),
+      (error: unknown) => this.onFailed(error),
+    );
+  }
+
+  private durable(write: InFlight): void {
+    // Writes become durable in order, so one that is durable says the same of all before it.
+    const done = this.inFlight.indexOf(write);
+    if (done < 0) return;
+    for (const finished of this.inFlight.splice(0, done + 1)) {
+      this.pendingBytes -= finished.bytes;
+      this.onDurable(finished.jobs);
+    }
+  }
+}

@@ -1,0 +1,41 @@
+// How long followers wait for a leader: a multiple of the round-trip times that the transport sees, so that a slow
+// network does not elect without need and a fast one fails over quickly. Pure.
+
+/** Before there are round-trip times to go by, long enough for any network. */
+export const START_ELECTION_TIMEOUT_MS = 1_000;
+/** However slow the network, a dead leader is replaced after some such time. */
+const MAX_ELECTION_TIMEOUT_MS = 30_000;
+/** With fewer samples of a peer its percentiles say nothing. */
+const MIN_SAMPLES = 5;
+const MAX_HEARTBEAT_MS = 100;
+
+/** Length of a tick in ms: fine enough to draw many different deadlines from the shortest election timeout. */
+export const TICK_MS = 10;
+
+/**
+ * The election timeout: max(`minMs`, 99th percentile × `multiplier`) by the slowest peer; undefined while no peer has
+ * enough samples.
+ */
+export function electionTimeoutMs(
+  rtts: readonly ({ readonly samples: number; readonly p99Ms: number } | undefined)[],
+  minMs: number,
+  multiplier: number,
+): number | undefined {
+  let slowest: number | undefined;
+  for (const rtt of rtts) {
+    if (rtt === undefined || rtt.samples < MIN_SAMPLES) continue;
+    slowest = Math.max(slowest ?? 0, rtt.p99Ms);
+  }
+  if (slowest === undefined) return undefined;
+  return Math.min(Math.max(minMs, slowest * multiplier), MAX_ELECTION_TIMEOUT_MS);
+}
+
+/** Ticks of an election timeout, and of the heartbeats of which at least three fit in it. */
+export function ticksFor(timeoutMs: number): {
+  readonly electionTicks: number;
+  readonly heartbeatTicks: number;
+} {
+  const electionTicks = Math.max(4, Math.ceil(timeoutMs / TICK_MS));
+  const heartbeatTicks = Math.max(1, Math.min(Math.floor(electionTicks / 3), MAX_HEARTBEAT_MS / TICK_MS));
+  return { electionTicks, heartbeatTicks };
+}

@@ -1,0 +1,139 @@
+// Keeps a group's log short: takes a snapshot of the state when the log has grown, and lets the entries go that it
+// covers, but for a tail that spares slow followers a snapshot. And loads the state from a snapshot.
+
+import type { Clock, Logger } from '@datawarehouse/sdk';
+import { errorMessage, isDwError } from '@datawarehouse/sdk';
+import { snapshotUnavailable } from '../errors.js';
+import type { KeyValueState } from '../state/key-value-state.js';
+import type { GroupStorage } from '../storage/types.js';
+import type { EngineLimits } from './engine-limits.js';
+import type { RaftGroup } from './raft-group.js';
+
+/** After a snapshot that failed, so many looks are passed over before the next try: about half a minute. */
+const SKIP_AFTER_FAILURE = 300;
+const YIELD_AFTER_MS = 4;
+
+/** Takes the snapshots of one group. */
+export class GroupSnapshots {
+  private running: Promise<number> | undefined;
+  private skip = 0;
+  private takenCount = 0;
+
+  constructor(
+    private readonly group: RaftGroup,
+    private readonly log: Logger,
+    private readonly stopped: () => boolean,
+  ) {}
+
+  /** Snapshots taken since the start. */
+  get taken(): number {
+    return this.takenCount;
+  }
+
+  /** Resolves when no snapshot is being taken. Never rejects. */
+  async idle(): Promise<void> {
+    await this.running?.catch(() => undefined);
+  }
+
+  /** Takes a snapshot in the background if the log is longer than the limits allow. */
+  takeIfDue(limits: EngineLimits): void {
+    if (this.running !== undefined) return;
+    if (this.skip > 0) {
+      this.skip--;
+      return;
+    }
+    const { storage, lastApplied } = this.group;
+    const entries = lastApplied - storage.firstIndex() + 1;
+    const tail = this.tail(limits, entries);
+    if (entries - tail <= 0) return;
+    if (entries <= limits.snapshotEntries + tail && storage.logBytes <= limits.snapshotLogBytes) return;
+    this.take(tail).catch((error: unknown) => {
+      this.skip = SKIP_AFTER_FAILURE;
+      this.log.error({ group: this.group.id, reason: errorMessage(error) }, 'could not take a snapshot');
+    });
+  }
+
+  /**
+   * Takes a snapshot of what is applied now and lets the log go, but for `tail` entries before it.
+   * @returns the snapshot's index.
+   * @throws DwError `snapshot-unavailable`, `storage-failed`.
+   */
+  async take(tail: number): Promise<number> {
+    if (this.stopped()) throw snapshotUnavailable(this.group.id, 'the group stands still');
+    if (this.running !== undefined) throw snapshotUnavailable(this.group.id, 'another one is being taken');
+    this.running = this.save(tail);
+    try {
+      return await this.running;
+    } finally {
+      this.running = undefined;
+    }
+  }
+
+  private async save(tail: number): Promise<number> {
+    const { storage, state, id } = this.group;
+    const index = this.group.lastApplied;
+    if (index === 0) throw snapshotUnavailable(id, 'nothing was applied yet');
+    if ((storage.snapshot()?.metadata.index ?? 0) < index) {
+      const term = storage.term(index);
+      if (term === undefined) throw snapshotUnavailable(id, `the term of entry ${index} is not known`);
+      // Both are of this moment: the view does not change with what is applied while it is written.
+      const chunks = state.snapshot();
+      await storage.saveSnapshot({ index, term, conf: this.group.raft.conf }, chunks);
+      this.takenCount++;
+      this.log.info({ group: id, index, keys: state.size }, 'took a snapshot');
+    }
+    const newest = storage.snapshot()?.metadata.index ?? 0;
+    const upTo = newest - tail;
+    if (upTo >= storage.firstIndex()) await storage.compact(upTo);
+    return newest;
+  }
+
+  /** Entries to keep: as many as the limit says, but no more than half of the bytes that the log may have. */
+  private tail(limits: EngineLimits, entries: number): number {
+    if (entries <= 0) return 0;
+    const average = Math.max(1, this.group.storage.logBytes / entries);
+    return Math.min(limits.maxCacheEntries, Math.floor(limits.snapshotLogBytes / 2 / average));
+  }
+}
+
+/**
+ * Replaces a state by the newest snapshot, pausing so that the event loop goes on. Begins again when a newer snapshot
+ * takes the place of the one that is being read.
+ * @returns the snapshot's index.
+ * @throws DwError `snapshot-damaged`, `raft-log-damaged`.
+ */
+export async function restoreState(
+  storage: GroupStorage,
+  state: KeyValueState,
+  clock: Clock,
+): Promise<number> {
+  for (;;) {
+    const snapshot = storage.snapshot();
+    if (snapshot === undefined) throw snapshotUnavailable(storage.groupId, 'there is none');
+    try {
+      await readInto(state, storage.readSnapshot(), clock);
+      return snapshot.metadata.index;
+    } catch (error) {
+      const newest = storage.snapshot()?.metadata.index;
+      if (!isDwError(error, 'raft-snapshot-gone') || newest === snapshot.metadata.index) throw error;
+    }
+  }
+}
+
+async function readInto(
+  state: KeyValueState,
+  chunks: AsyncIterable<Uint8Array>,
+  clock: Clock,
+): Promise<void> {
+  const restorer = state.beginRestore();
+  let since = clock.now();
+  for await (const chunk of chunks) {
+    restorer.push(chunk);
+    if (clock.now() - since < YIELD_AFTER_MS) continue;
+    await new Promise((resolve) => {
+      setImmediate(resolve);
+    });
+    since = clock.now();
+  }
+  restorer.finish();
+}

@@ -1,0 +1,409 @@
+// The engine of a node: one loop that drives all its groups. A turn takes in what came since the last one, lets each
+// group hand out what its core wants, sends one frame to each peer, issues one write to the disk for all groups, and
+// applies committed entries for a few milliseconds. It never waits: the disk, the network and the state machine call
+// for another turn when they have something.
+//
+// What peers send is stepped at once and not queued; their entries are bounded by the bytes that wait for the disk.
+// What clients want is bounded by the proposal budget and the pending reads. Neither can fill the other's place.
+
+import { randomBytes } from 'node:crypto';
+import type { Clock, DwError, IPeerTransport, Logger } from '@datawarehouse/sdk';
+import { errorMessage, isDwError } from '@datawarehouse/sdk';
+import { draining, engineNotRunning, groupUnknown, storageUnusable } from '../errors.js';
+import type { GroupPlacement } from '../groups/placement.js';
+import { makeMessage } from '../raft/message.js';
+import type { Message, Snapshot, SnapshotMetadata, StorageAppend } from '../raft/types.js';
+import type { NodeStorage } from '../storage/types.js';
+import { DiskWriter } from './disk-writer.js';
+import { START_ELECTION_TIMEOUT_MS, electionTimeoutMs, ticksFor } from './election-timeout.js';
+import type { EngineLimits } from './engine-limits.js';
+import { LatencyHistogram } from './latency-histogram.js';
+import { decodeFrame } from './message-codec.js';
+import { PeerOutbox, RAFT_CHANNEL } from './peer-outbox.js';
+import { ProposalBudget } from './proposal.js';
+import type { GroupHost } from './raft-group.js';
+import { RaftGroup } from './raft-group.js';
+import { SnapshotReceiver } from './snapshot-receiver.js';
+import { SNAPSHOT_CHANNEL, SnapshotSender } from './snapshot-sender.js';
+import { TickSource } from './tick-source.js';
+
+/** Ms of applying in one turn. */
+const APPLY_SLICE_MS = 4;
+const SWEEP_MS = 100;
+/** How often the election timeout follows the round-trip times. */
+const RETUNE_MS = 30_000;
+/** Bytes that one leader proposes ahead of what is applied. */
+const MAX_UNCOMMITTED_BYTES = 64 * 1024 * 1_024;
+const MAX_LOGGED_REFUSALS = 10;
+
+/** What an engine stands on. */
+export interface EngineOptions {
+  readonly nodeId: string;
+  readonly transport: IPeerTransport;
+  readonly storage: NodeStorage;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** The limits in force; asked at each use. */
+  readonly limits: () => EngineLimits;
+  /** Uniform in [0, 1). Default `Math.random`. */
+  readonly random?: () => number;
+  /** Told when a group has another leader or none. */
+  readonly onLeaderChanged?: (group: RaftGroup) => void;
+}
+
+/** Drives the Raft groups of one node. */
+export class MultiRaftEngine implements GroupHost {
+  readonly nodeId: string;
+  readonly incarnation = randomBytes(9).toString('base64url');
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly budget = new ProposalBudget();
+  readonly commitLatency = new LatencyHistogram();
+  readonly disk: DiskWriter;
+  /** Frames from peers that were refused as malformed. */
+  malformedFrames = 0;
+  private readonly groups = new Map<string, RaftGroup>();
+  private dirty = new Set<RaftGroup>();
+  private readonly outbox: PeerOutbox;
+  private readonly ticks: TickSource;
+  private readonly sender: SnapshotSender;
+  private readonly receiver: SnapshotReceiver;
+  private readonly disposables: Disposable[] = [];
+  private readonly preferred = new Set<RaftGroup>();
+  private scheduled: NodeJS.Immediate | undefined;
+  private state: 'new' | 'running' | 'draining' | 'stopped' = 'new';
+  private storageFailure: DwError | undefined;
+  private timeoutMs = START_ELECTION_TIMEOUT_MS;
+  private proposalIds = 0;
+  private nextSweep = 0;
+  private nextRetune = 0;
+
+  constructor(private readonly options: EngineOptions) {
+    const { nodeId, transport, storage, clock, log } = options;
+    this.nodeId = nodeId;
+    this.clock = clock;
+    this.log = log;
+    this.outbox = new PeerOutbox(transport, (peer, id) => this.groups.get(id)?.reportUnreachable(peer));
+    this.ticks = new TickSource(clock, (count) => this.tick(count));
+    this.sender = new SnapshotSender(transport, log, (id, peer, ok) => {
+      this.groups.get(id)?.reportSnapshot(peer, ok);
+    });
+    this.receiver = new SnapshotReceiver(
+      {
+        receive: (id, metadata, chunks) => this.receiveSnapshot(id, metadata, chunks),
+        deliver: (id, from, term, snapshot) => this.deliverSnapshot(id, from, term, snapshot),
+      },
+      clock,
+    );
+    this.disk = new DiskWriter(
+      storage,
+      clock,
+      (jobs) => {
+        for (const { groupId, append } of jobs) this.groups.get(groupId)?.durable(append);
+        this.outbox.flush();
+      },
+      (error) => this.storageFailed(error),
+    );
+    storage.onFailed((error) => this.storageFailed(error));
+  }
+
+  get limits(): EngineLimits {
+    return this.options.limits();
+  }
+
+  get refusal(): DwError | undefined {
+    if (this.storageFailure !== undefined) return this.storageFailure;
+    if (this.state === 'running') return undefined;
+    return this.state === 'draining' ? draining() : engineNotRunning();
+  }
+
+  get diskBusy(): boolean {
+    return this.disk.depth >= this.limits.maxInflightWrites;
+  }
+
+  get diskFull(): boolean {
+    return this.disk.bytes > this.limits.maxMemoryBytes;
+  }
+
+  get electionTimeoutMs(): number {
+    return this.timeoutMs;
+  }
+
+  /** Why the storage failed; undefined while it works. */
+  get failure(): DwError | undefined {
+    return this.storageFailure;
+  }
+
+  /** Counters for operators. */
+  get counters() {
+    return {
+      lostFrames: this.outbox.lost,
+      malformedFrames: this.malformedFrames,
+      stalls: this.ticks.stalls,
+      snapshotsSent: this.sender.sent,
+      diskWrites: this.disk.writes,
+    };
+  }
+
+  /** The groups that have a replica here, sorted by id. */
+  all(): readonly RaftGroup[] {
+    return [...this.groups.values()];
+  }
+
+  /** A group that has a replica here. */
+  group(id: string): RaftGroup | undefined {
+    return this.groups.get(id);
+  }
+
+  /**
+   * Opens the groups that have a replica here and begins to work. Voters that the storage knows win over the placement.
+   * @throws DwError of the storage or of a damaged snapshot.
+   */
+  async start(placements: readonly GroupPlacement[]): Promise<void> {
+    const { storage, random = Math.random } = this.options;
+    const known = new Set(storage.groupIds);
+    for (const placement of placements) {
+      if (!placement.voters.includes(this.nodeId) && !known.has(placement.id)) continue;
+      const groupStorage = await storage.openGroup(placement.id, {
+        voters: placement.voters,
+        votersOutgoing: [],
+        learners: [],
+        learnersNext: [],
+        autoLeave: false,
+      });
+      const { voters } = groupStorage.initialState().conf;
+      if (voters.toSorted().join() !== placement.voters.join()) {
+        const fields = { group: placement.id, voters, configured: placement.voters };
+        this.log.warn(fields, 'the voters on disk are not those of the configuration; those on disk count');
+      }
+      const group = await RaftGroup.open(placement.id, this, groupStorage, {
+        ...ticksFor(this.timeoutMs),
+        random,
+        maxUncommittedBytes: MAX_UNCOMMITTED_BYTES,
+      });
+      this.groups.set(placement.id, group);
+      if (placement.preferredLeader === this.nodeId) this.preferred.add(group);
+    }
+    this.listen();
+    this.state = 'running';
+    this.nextRetune = this.clock.now() + RETUNE_MS;
+    this.ticks.start();
+    for (const group of this.groups.values()) this.wake(group);
+    this.campaignWherePreferred();
+  }
+
+  /** Takes no new work, hands leadership over, and resolves when what was taken is settled or `signal` aborts. */
+  async drain(signal: AbortSignal): Promise<void> {
+    if (this.state !== 'running') return;
+    this.state = 'draining';
+    while (!signal.aborted && this.budget.count > 0) await this.pause();
+    for (let tries = 0; tries < 3 && !signal.aborted; tries++) {
+      for (const group of this.groups.values()) this.handOver(group);
+      const until = this.clock.now() + this.timeoutMs;
+      while (!signal.aborted && this.clock.now() < until && this.leads()) await this.pause();
+      if (!this.leads()) return;
+    }
+  }
+
+  /** Stops everything, fails who waits, and writes what was left for later. Does not close the storage. */
+  async stop(): Promise<void> {
+    if (this.state === 'stopped') return;
+    this.state = 'stopped';
+    this.ticks.stop();
+    this.sender.stop();
+    this.receiver.stop();
+    for (const disposable of this.disposables.splice(0).toReversed()) disposable[Symbol.dispose]();
+    if (this.scheduled !== undefined) clearImmediate(this.scheduled);
+    for (const group of this.groups.values()) group.stop(engineNotRunning(), 'the node stopped');
+    await Promise.all([...this.groups.values()].map((group) => group.snapshots.idle()));
+    const writes = this.disk.takeLazy();
+    if (writes.length === 0 || this.options.storage.status.state !== 'open') return;
+    await this.options.storage.write(writes).catch((error: unknown) => {
+      // Commit indexes only: the group finds them again.
+      this.log.warn({ reason: errorMessage(error) }, 'could not write the last commit indexes');
+    });
+  }
+
+  nextProposalId(): number {
+    return ++this.proposalIds;
+  }
+
+  wake(group: RaftGroup): void {
+    this.dirty.add(group);
+    this.scheduled ??= setImmediate(() => this.turn());
+  }
+
+  send(group: RaftGroup, message: Message): void {
+    if (message.type !== 'snapshot') {
+      this.outbox.add(group.id, message);
+      return;
+    }
+    this.sender.start({ groupId: group.id, peer: message.to, term: message.term, storage: group.storage });
+  }
+
+  write(group: RaftGroup, append: StorageAppend): void {
+    this.disk.add({ groupId: group.id, append });
+  }
+
+  leaderChanged(group: RaftGroup): void {
+    this.preferred.delete(group);
+    this.log.info({ group: group.id, leader: group.leader, term: group.term }, 'leader changed');
+    this.options.onLeaderChanged?.(group);
+  }
+
+  groupFailed(group: RaftGroup, error: unknown): void {
+    this.log.error(
+      { group: group.id, reason: errorMessage(error), error },
+      'the group failed and stands still',
+    );
+    this.options.onLeaderChanged?.(group);
+  }
+
+  private turn(): void {
+    this.scheduled = undefined;
+    if (this.state === 'stopped' || this.storageFailure !== undefined) return;
+    const now = this.clock.now();
+    const { dirty } = this;
+    this.dirty = new Set();
+    for (const group of dirty) group.turn(now);
+    // First to the peers, so that their disks work while ours does.
+    this.outbox.flush();
+    this.disk.flush();
+    this.applySome(now);
+  }
+
+  private applySome(now: number): void {
+    const busy = [...this.groups.values()].filter((group) => group.hasApplies);
+    let until = now;
+    for (const group of busy) {
+      until += APPLY_SLICE_MS / busy.length;
+      if (group.apply(until)) this.wake(group);
+    }
+  }
+
+  private tick(count: number): void {
+    if (this.storageFailure !== undefined) return;
+    const now = this.clock.now();
+    const stalled = this.disk.stalledMs > this.timeoutMs;
+    for (const group of this.groups.values()) group.tick(count, stalled);
+    if (now < this.nextSweep) return;
+    this.nextSweep = now + SWEEP_MS;
+    for (const group of this.groups.values()) group.sweep(now);
+    this.receiver.sweep();
+    if (now >= this.nextRetune) this.retune(now);
+  }
+
+  private retune(now: number): void {
+    this.nextRetune = now + RETUNE_MS;
+    this.commitLatency.rotate();
+    this.followRoundTrips();
+  }
+
+  /** Adopts the election timeout that limits and round-trip times ask for now. */
+  followRoundTrips(): void {
+    const { minElectionTimeoutMs, electionTimeoutMultiplier } = this.limits;
+    const rtts = this.options.transport.peers().map((peer) => peer.rtt);
+    const next =
+      electionTimeoutMs(rtts, minElectionTimeoutMs, electionTimeoutMultiplier) ??
+      Math.max(START_ELECTION_TIMEOUT_MS, minElectionTimeoutMs);
+    if (next === this.timeoutMs) return;
+    this.timeoutMs = next;
+    const { electionTicks, heartbeatTicks } = ticksFor(next);
+    for (const group of this.groups.values()) group.setTicks(electionTicks, heartbeatTicks);
+  }
+
+  private listen(): void {
+    const { transport } = this.options;
+    this.disposables.push(
+      transport.handle(RAFT_CHANNEL, { onMessage: (from, payload) => this.receive(from, payload) }),
+      transport.handle(SNAPSHOT_CHANNEL, {
+        onRequest: (from, payload) => this.receiver.onRequest(from, payload),
+      }),
+      transport.onPeerStateChanged(() => this.campaignWherePreferred()),
+    );
+  }
+
+  private receive(from: string, payload: Buffer): void {
+    if (this.state === 'stopped' || this.storageFailure !== undefined) return;
+    try {
+      // The payload is lent for this call; entries live on in the log. One copy serves all entries of the frame.
+      for (const { groupId, message } of decodeFrame(Buffer.from(payload), from, this.nodeId)) {
+        this.groups.get(groupId)?.step(message);
+      }
+    } catch (error) {
+      if (!isDwError(error, 'frame-malformed')) throw error;
+      this.malformedFrames++;
+      if (this.malformedFrames > MAX_LOGGED_REFUSALS) return;
+      this.log.warn({ peer: from, reason: error.message }, 'refused a frame of Raft messages');
+    }
+  }
+
+  private receiveSnapshot(
+    id: string,
+    metadata: SnapshotMetadata,
+    chunks: AsyncIterable<Uint8Array>,
+  ): Promise<Snapshot> {
+    const group = this.groups.get(id);
+    return group === undefined
+      ? Promise.reject(groupUnknown(id))
+      : group.storage.receiveSnapshot(metadata, chunks);
+  }
+
+  private deliverSnapshot(id: string, from: string, term: number, snapshot: Snapshot): void {
+    this.groups.get(id)?.step(makeMessage({ type: 'snapshot', from, to: this.nodeId, term, snapshot }));
+  }
+
+  /** On a new cluster each group's preferred node stands first, as soon as a majority can hear it. */
+  private campaignWherePreferred(): void {
+    const connected = new Set(
+      this.options.transport
+        .peers()
+        .filter((peer) => peer.state === 'connected')
+        .map((peer) => peer.id),
+    );
+    connected.add(this.nodeId);
+    for (const group of this.preferred) {
+      const { voters } = group.raft.conf;
+      const heard = voters.filter((voter) => connected.has(voter)).length;
+      if (heard * 2 > voters.length) group.campaign();
+    }
+  }
+
+  private leads(): boolean {
+    return this.all().some((group) => group.isLeader && group.raft.conf.voters.length > 1);
+  }
+
+  private handOver(group: RaftGroup): void {
+    if (!group.isLeader) return;
+    const to = group.bestSuccessor();
+    if (to === undefined) return;
+    try {
+      group.transfer(to);
+    } catch (error) {
+      // It lost leadership in this moment, which is what was wanted.
+      if (!isDwError(error)) throw error;
+    }
+  }
+
+  private storageFailed(error: unknown): void {
+    if (this.storageFailure !== undefined || this.state === 'stopped') return;
+    this.storageFailure = storageUnusable(error);
+    this.log.error(
+      { reason: errorMessage(error) },
+      'the storage failed: this node takes part in nothing any more',
+    );
+    this.ticks.stop();
+    for (const group of this.groups.values()) {
+      group.stop(this.storageFailure, 'the storage of its leader failed');
+      this.options.onLeaderChanged?.(group);
+    }
+  }
+
+  private pause(): Promise<void> {
+    return new Promise((resolve) => {
+      this.clock.setTimeout(resolve, TICK_PAUSE_MS);
+    });
+  }
+}
+
+const TICK_PAUSE_MS = 10;

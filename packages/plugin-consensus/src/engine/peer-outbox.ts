@@ -1,0 +1,77 @@
+// The Raft messages of a turn, gathered by peer: one frame for each peer carries those of all groups, so heartbeats of
+// many groups cost one send.
+
+import type { IPeerTransport } from '@datawarehouse/sdk';
+import { isDwError } from '@datawarehouse/sdk';
+import { entriesBytes } from '../raft/entry-size.js';
+import type { Message } from '../raft/types.js';
+import { MessageFrame } from './message-codec.js';
+
+/** Channel of Raft messages. */
+export const RAFT_CHANNEL = 'dw.raft';
+
+/** A frame that holds something is not filled beyond this; one message alone may be larger. */
+const MAX_FRAME_BYTES = 1024 * 1024;
+
+interface Outgoing {
+  readonly frame: MessageFrame;
+  /** Groups of which the frame holds entries: they must hear if it is lost. */
+  readonly withEntries: Set<string>;
+}
+
+/** Collects and sends a node's Raft messages. */
+export class PeerOutbox {
+  private readonly outgoing = new Map<string, Outgoing>();
+  private lostFrames = 0;
+
+  /** @param onLost Told of groups whose entries did not go out to a peer. */
+  constructor(
+    private readonly transport: IPeerTransport,
+    private readonly onLost: (peer: string, groupId: string) => void,
+  ) {}
+
+  /** Frames that the transport did not take. */
+  get lost(): number {
+    return this.lostFrames;
+  }
+
+  /** Adds a message; it goes out with the next {@link flush}. */
+  add(groupId: string, message: Message): void {
+    const { to } = message;
+    let outgoing = this.outgoing.get(to);
+    if (outgoing !== undefined && outgoing.frame.bytes + entriesBytes(message.entries) > MAX_FRAME_BYTES) {
+      this.send(to, outgoing);
+      outgoing = undefined;
+    }
+    if (outgoing === undefined) {
+      outgoing = { frame: new MessageFrame(), withEntries: new Set() };
+      this.outgoing.set(to, outgoing);
+    }
+    outgoing.frame.add(groupId, message);
+    if (message.entries.length > 0) outgoing.withEntries.add(groupId);
+  }
+
+  /** Sends everything. */
+  flush(): void {
+    if (this.outgoing.size === 0) return;
+    for (const [peer, outgoing] of this.outgoing) this.send(peer, outgoing);
+    this.outgoing.clear();
+  }
+
+  private send(peer: string, { frame, withEntries }: Outgoing): void {
+    if (this.take(peer, frame)) return;
+    this.lostFrames++;
+    for (const groupId of withEntries) this.onLost(peer, groupId);
+  }
+
+  private take(peer: string, frame: MessageFrame): boolean {
+    try {
+      return this.transport.send(peer, RAFT_CHANNEL, frame.finish(), 'control');
+    } catch (error) {
+      // A member that is not in this node's configuration, or an entry above the transport's limit, is as good as a
+      // peer that cannot be reached: the group goes on without it.
+      if (isDwError(error, 'peer-unknown') || isDwError(error, 'frame-too-large')) return false;
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,525 @@
+// One Raft group on this node: its core, its log, its state, and those who wait for it. It does no I/O of its own: what
+// the core wants sent and written it hands to its host, which does that for all groups of the node at once.
+
+import type { Clock, DwError, Logger, RaftGroupStatus } from '@datawarehouse/sdk';
+import { isDwError } from '@datawarehouse/sdk';
+import { groupFailed, notLeader, overloaded, requestAborted } from '../errors.js';
+import { makeMessage } from '../raft/message.js';
+import { RaftCore } from '../raft/raft-core.js';
+import type { Entry, Message, StorageAppend, StorageApply } from '../raft/types.js';
+import type { CommandOutcome } from '../state/command.js';
+import { KeyValueState } from '../state/key-value-state.js';
+import type { GroupStorage } from '../storage/types.js';
+import type { EngineLimits } from './engine-limits.js';
+import type { EntryKind } from './entry-envelope.js';
+import { decodeEnvelope, encodeEnvelope } from './entry-envelope.js';
+import { GroupSnapshots, restoreState } from './group-snapshots.js';
+import { PendingProposals } from './pending-proposals.js';
+import type { Proposal, ProposalBudget, ProposalResult } from './proposal.js';
+import { ReadRounds } from './read-rounds.js';
+
+/** Entries applied between two looks at the clock. */
+const APPLY_BATCH = 16;
+/** Readies taken in one turn; what is left comes in the next. */
+const MAX_READIES = 8;
+const COMMITTED: CommandOutcome = { status: 'committed' };
+const MIN_READ_RETRY_MS = 100;
+
+/** What a group needs of its node. */
+export interface GroupHost {
+  readonly nodeId: string;
+  /** Unlike that of any earlier life of the node. */
+  readonly incarnation: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly budget: ProposalBudget;
+  readonly limits: EngineLimits;
+  /** Why no work is taken now; undefined when it is. */
+  readonly refusal: DwError | undefined;
+  /** Whether the disk has as much to do as it should: no further proposals are appended until it has less. */
+  readonly diskBusy: boolean;
+  /** Whether more bytes from peers wait for the disk than may. */
+  readonly diskFull: boolean;
+  /** The present election timeout. */
+  readonly electionTimeoutMs: number;
+  nextProposalId(): number;
+  /** Asks for a turn of this group. */
+  wake(group: RaftGroup): void;
+  send(group: RaftGroup, message: Message): void;
+  write(group: RaftGroup, append: StorageAppend): void;
+  /** Leader or role changed. */
+  leaderChanged(group: RaftGroup): void;
+  /** The group stands still from now on. */
+  groupFailed(group: RaftGroup, error: unknown): void;
+}
+
+/** How a group's core is set up. */
+export interface GroupOptions {
+  readonly electionTicks: number;
+  readonly heartbeatTicks: number;
+  readonly random: () => number;
+  readonly maxUncommittedBytes: number;
+}
+
+/** One group. */
+export class RaftGroup {
+  readonly pending: PendingProposals;
+  readonly reads: ReadRounds;
+  readonly snapshots: GroupSnapshots;
+  /** Leaders seen since the start; the first one counts. */
+  elections = 0;
+  /** Messages of peers that were dropped because the disk has too much to do. */
+  droppedAppends = 0;
+  private applied: number;
+  private readonly applyQueue: StorageApply[] = [];
+  /** Entries of the first apply that are done. */
+  private applyOffset = 0;
+  private applyIdle: (() => void)[] = [];
+  /** True while a received snapshot is being loaded: what became durable meanwhile waits in `held`. */
+  private installing = false;
+  private held: StorageAppend[] = [];
+  private knownLeader: string | undefined;
+  private wasLeader = false;
+  private failure: DwError | undefined;
+  /** Clock time since when this leader tries to hand over because of its disk. */
+  private stallSince: number | undefined;
+
+  /** Loads the state from the newest snapshot and starts the core. @throws DwError `snapshot-damaged`, `raft-…`. */
+  static async open(
+    id: string,
+    host: GroupHost,
+    storage: GroupStorage,
+    options: GroupOptions,
+  ): Promise<RaftGroup> {
+    const state = new KeyValueState();
+    const applied = storage.snapshot() === undefined ? 0 : await restoreState(storage, state, host.clock);
+    return new RaftGroup(id, host, storage, state, applied, options);
+  }
+
+  private readonly core: RaftCore;
+
+  private constructor(
+    readonly id: string,
+    private readonly host: GroupHost,
+    readonly storage: GroupStorage,
+    readonly state: KeyValueState,
+    applied: number,
+    options: GroupOptions,
+  ) {
+    this.applied = applied;
+    this.pending = new PendingProposals(id, host.budget);
+    this.reads = new ReadRounds(id, host.incarnation);
+    this.core = new RaftCore({
+      id: host.nodeId,
+      storage,
+      electionTicks: options.electionTicks,
+      heartbeatTicks: options.heartbeatTicks,
+      applied,
+      maxBytesPerMessage: 512 * 1_024,
+      maxCommittedBytesPerReady: 4 * 1024 * 1_024,
+      maxUncommittedBytes: options.maxUncommittedBytes,
+      maxInflightMessages: 256,
+      maxInflightBytes: 16 * 1024 * 1_024,
+      checkQuorum: true,
+      preVote: true,
+      random: options.random,
+      trace: (event, fields) => host.log.debug({ group: id, event, ...fields }, 'raft'),
+    });
+    this.snapshots = new GroupSnapshots(this, host.log, () => this.failure !== undefined);
+  }
+
+  get lastApplied(): number {
+    return this.applied;
+  }
+
+  /** Term, commit index and members as the core sees them. Allocates. */
+  get raft(): ReturnType<RaftCore['status']> {
+    return this.core.status();
+  }
+
+  get isLeader(): boolean {
+    return this.failure === undefined && this.core.isLeader;
+  }
+
+  get leader(): string | undefined {
+    return this.failure === undefined ? this.core.leader : undefined;
+  }
+
+  get term(): number {
+    return this.core.term;
+  }
+
+  /** Why the group stands still; undefined while it runs. */
+  get failed(): DwError | undefined {
+    return this.failure;
+  }
+
+  /** Whether there are entries to apply. */
+  get hasApplies(): boolean {
+    return this.applyQueue.length > 0;
+  }
+
+  /**
+   * Takes a proposal at the leader.
+   * @param done Called exactly once, later.
+   * @throws DwError `not-leader`, `overloaded`, `draining`, `group-failed`, `storage-failed`: it did not happen.
+   */
+  submit(
+    kind: EntryKind,
+    data: Uint8Array,
+    deadline: number,
+    done: (result: ProposalResult) => void,
+  ): Proposal {
+    const { host } = this;
+    const refusal = host.refusal ?? this.failure;
+    if (refusal !== undefined) throw refusal;
+    if (!this.core.isLeader) throw notLeader(this.id, this.core.leader);
+    const { maxPendingProposals, maxPendingProposalBytes } = host.limits;
+    const proposalId = host.nextProposalId();
+    const time = host.clock.wallTime();
+    const envelope = encodeEnvelope({ kind, proposalId, proposer: host.nodeId, time, data });
+    if (!host.budget.fits(envelope.length, maxPendingProposals, maxPendingProposalBytes)) {
+      const limit =
+        host.budget.count >= maxPendingProposals ? 'maxPendingProposals' : 'maxPendingProposalBytes';
+      throw overloaded('writes', limit, 1_000);
+    }
+    host.budget.take(envelope.length);
+    const proposal: Proposal = {
+      proposalId,
+      data: envelope,
+      deadline,
+      submittedAt: host.clock.now(),
+      state: 'queued',
+      index: 0,
+      term: 0,
+      done,
+    };
+    this.pending.add(proposal);
+    host.wake(this);
+    return proposal;
+  }
+
+  /** Stops waiting for a proposal: taken back if it is not in the log, else its outcome is unknown. */
+  abandon(proposal: Proposal): void {
+    this.pending.abandon(proposal, requestAborted());
+  }
+
+  /**
+   * Calls `done` once the state may be read linearizably.
+   * @throws DwError `overloaded`, `draining`, `group-failed`, `storage-failed`.
+   */
+  read(deadline: number, done: (error: DwError | undefined) => void): void {
+    const refusal = this.host.refusal ?? this.failure;
+    if (refusal !== undefined) throw refusal;
+    if (this.reads.size >= this.host.limits.maxPendingReads)
+      throw overloaded('reads', 'maxPendingReads', 250);
+    this.reads.add({ deadline, done });
+    this.host.wake(this);
+  }
+
+  /** Takes a message from a peer. */
+  step(message: Message): void {
+    if (message.type === 'append' && message.entries.length > 0 && this.host.diskFull) {
+      // Raft copes with a lost append; a queue without end is what nobody copes with.
+      this.droppedAppends++;
+      return;
+    }
+    this.guard(() => this.core.step(message));
+    this.host.wake(this);
+  }
+
+  /** Lets time pass. A node whose disk stalls must not stand for elections that it cannot win. */
+  tick(ticks: number, diskStalled: boolean): void {
+    if (this.failure !== undefined || (diskStalled && !this.core.isLeader)) return;
+    this.guard(() => {
+      for (let n = 0; n < ticks; n++) this.core.tick();
+      if (this.core.isLeader && diskStalled) this.leaveStalledDisk();
+      else this.stallSince = undefined;
+    });
+    if (this.core.hasReady() || this.pending.queued > 0 || this.reads.wantsRound) this.host.wake(this);
+  }
+
+  /** Stands for election, unless somebody leads. */
+  campaign(): void {
+    if (this.failure !== undefined || this.core.leader !== undefined) return;
+    this.guard(() => this.core.campaign());
+    this.host.wake(this);
+  }
+
+  /** Hands leadership over. @throws DwError `not-leader`, `transfer-refused`. */
+  transfer(to: string): void {
+    this.core.transferLeadership(to);
+    this.host.wake(this);
+  }
+
+  /** The voter whose log is the furthest, other than this node. */
+  bestSuccessor(): string | undefined {
+    const { progress, conf } = this.core.status();
+    const others = progress.filter(
+      ({ id, recentActive }) => id !== this.host.nodeId && recentActive && conf.voters.includes(id),
+    );
+    return others.toSorted((a, b) => b.match - a.match)[0]?.id;
+  }
+
+  /** Follows a new election timeout. */
+  setTicks(electionTicks: number, heartbeatTicks: number): void {
+    if (this.failure !== undefined) return;
+    const now = this.core.status();
+    if (now.electionTicks === electionTicks && now.heartbeatTicks === heartbeatTicks) return;
+    // Heartbeats must be shorter at every moment between.
+    if (electionTicks > now.heartbeatTicks) {
+      this.core.setElectionTicks(electionTicks);
+      this.core.setHeartbeatTicks(heartbeatTicks);
+    } else {
+      this.core.setHeartbeatTicks(heartbeatTicks);
+      this.core.setElectionTicks(electionTicks);
+    }
+  }
+
+  reportUnreachable(peer: string): void {
+    if (this.failure === undefined) this.guard(() => this.core.reportUnreachable(peer));
+  }
+
+  reportSnapshot(peer: string, ok: boolean): void {
+    if (this.failure !== undefined) return;
+    this.guard(() => this.core.reportSnapshot(peer, ok));
+    this.host.wake(this);
+  }
+
+  /** The group's part of a turn: takes in what waits and hands out what the core wants done. */
+  turn(now: number): void {
+    this.guard(() => {
+      this.appendProposals();
+      if (this.reads.wantsRound) this.reads.startRound(now, (context) => this.askReadIndex(context));
+      for (let n = 0; n < MAX_READIES && this.core.hasReady(); n++) this.takeReady();
+    });
+    if (this.failure === undefined && this.core.hasReady()) this.host.wake(this);
+  }
+
+  /** Applies entries until the clock passes `until`. @returns whether more are there. */
+  apply(until: number): boolean {
+    this.guard(() => {
+      for (let next = this.applyQueue[0]; next !== undefined; next = this.applyQueue[0]) {
+        if (!this.applySome(next, until)) break;
+        this.applyQueue.shift();
+        this.applyOffset = 0;
+        for (const response of next.responses) this.core.step(response);
+        this.host.wake(this);
+      }
+      this.reads.applied(this.applied);
+    });
+    if (this.applyQueue.length > 0) return this.failure === undefined;
+    for (const idle of this.applyIdle.splice(0)) idle();
+    return false;
+  }
+
+  /** An append, and all before it, are on disk. */
+  durable(append: StorageAppend): void {
+    if (this.failure !== undefined) return;
+    if (this.installing) {
+      this.held.push(append);
+      return;
+    }
+    if (append.snapshot === undefined) {
+      this.release(append);
+      return;
+    }
+    this.installing = true;
+    const { index } = append.snapshot.metadata;
+    void this.install(index).then(
+      () => {
+        this.installing = false;
+        this.release(append);
+        for (const held of this.held.splice(0)) this.durable(held);
+      },
+      (error: unknown) => this.fail(error),
+    );
+  }
+
+  /** Gives up on what has waited too long, and takes a snapshot when the log has grown. Called a few times a second. */
+  sweep(now: number): void {
+    this.pending.expire(now);
+    this.reads.expire(now);
+    this.reads.restart(now - Math.max(MIN_READ_RETRY_MS, this.host.electionTimeoutMs));
+    if (this.failure === undefined && !this.installing) this.snapshots.takeIfDue(this.host.limits);
+    if (this.reads.wantsRound) this.host.wake(this);
+  }
+
+  /** Fails everybody who waits. Nothing is to be called afterwards. */
+  stop(refusal: DwError, why: string): void {
+    this.pending.stop(refusal, why);
+    this.reads.stop(refusal);
+    for (const idle of this.applyIdle.splice(0)) idle();
+  }
+
+  /** The group as this node sees it. */
+  status(): RaftGroupStatus {
+    const { role, leader, term, commit, conf } = this.core.status();
+    return {
+      id: this.id,
+      state: role,
+      ...(leader === undefined ? {} : { leaderId: leader }),
+      term,
+      commitIndex: commit,
+      lastApplied: this.applied,
+      voters: conf.voters,
+      learners: conf.learners,
+      firstIndex: this.storage.firstIndex(),
+      lastIndex: this.storage.lastIndex(),
+      stateHash: this.state.stateHash(this.applied),
+    };
+  }
+
+  private appendProposals(): void {
+    if (this.pending.queued === 0) return;
+    if (!this.core.isLeader) {
+      this.pending.refuseQueued(notLeader(this.id, this.core.leader));
+      return;
+    }
+    if (this.host.diskBusy) return;
+    const next = this.pending.next();
+    if (next.length === 0) return;
+    try {
+      const { index, term, accepted } = this.core.proposeBatch(next.map((proposal) => proposal.data));
+      this.pending.markAppended(accepted, index, term);
+    } catch (error) {
+      // Too much is uncommitted, or leadership is being handed over: they wait, and their deadline takes them back.
+      if (!isDwError(error, 'proposal-dropped')) throw error;
+    }
+  }
+
+  private askReadIndex(context: string): boolean {
+    if (!this.core.isLeader) {
+      if (this.core.leader === undefined) return false;
+      const to = this.host.nodeId;
+      this.core.step(makeMessage({ type: 'read-index', from: to, to, context }));
+      return true;
+    }
+    try {
+      this.core.readIndex(context);
+      return true;
+    } catch (error) {
+      if (isDwError(error, 'read-index-dropped')) return false;
+      throw error;
+    }
+  }
+
+  private takeReady(): void {
+    const ready = this.core.ready();
+    if (ready.soft !== undefined) this.roleChanged();
+    for (const message of ready.messages) this.host.send(this, message);
+    if (ready.append !== undefined) this.host.write(this, ready.append);
+    if (ready.apply !== undefined) this.applyQueue.push(ready.apply);
+    for (const read of ready.reads) this.reads.confirm(read.context, read.index, this.applied);
+  }
+
+  private roleChanged(): void {
+    const { leader, isLeader } = this.core;
+    if (this.wasLeader && !isLeader) {
+      const deadline = this.host.clock.now() + 3 * this.host.electionTimeoutMs;
+      this.pending.leadershipLost(notLeader(this.id, leader), deadline);
+    }
+    this.wasLeader = isLeader;
+    // Whoever was asked to confirm reads may not be the one to ask any more.
+    this.reads.restart(Infinity);
+    if (leader === this.knownLeader) return;
+    this.knownLeader = leader;
+    if (leader !== undefined) this.elections++;
+    this.host.leaderChanged(this);
+  }
+
+  /** Applies entries of one Ready. @returns false when the time was up before its end. */
+  private applySome(apply: StorageApply, until: number): boolean {
+    const { entries } = apply;
+    while (this.applyOffset < entries.length) {
+      this.applyEntry(entries[this.applyOffset++] as Entry);
+      if (this.applyOffset % APPLY_BATCH === 0 && this.host.clock.now() > until) {
+        return this.applyOffset === entries.length;
+      }
+    }
+    return true;
+  }
+
+  private applyEntry(entry: Entry): void {
+    const { index, term } = entry;
+    let outcome = COMMITTED;
+    if (entry.type === 'normal' && entry.data.length > 0) outcome = this.applyData(entry);
+    this.applied = index;
+    this.pending.applied(index, term, outcome);
+  }
+
+  private applyData(entry: Entry): CommandOutcome {
+    let envelope: ReturnType<typeof decodeEnvelope>;
+    try {
+      envelope = decodeEnvelope(entry.data);
+    } catch (error) {
+      // Not ours, on every replica alike: it changes nothing.
+      if (isDwError(error, 'frame-malformed')) return COMMITTED;
+      throw error;
+    }
+    if (envelope.kind !== 'key-value') return COMMITTED;
+    const { index, term } = entry;
+    return this.state.apply({
+      index,
+      term,
+      proposer: envelope.proposer,
+      time: envelope.time,
+      data: envelope.data,
+    });
+  }
+
+  private release(append: StorageAppend): void {
+    this.guard(() => {
+      for (const response of append.responses) {
+        if (response.to === this.host.nodeId) this.core.step(response);
+        else this.host.send(this, response);
+      }
+    });
+    this.host.wake(this);
+  }
+
+  /** Replaces the state by the newest snapshot, once everything that was handed out before it is applied. */
+  private async install(index: number): Promise<void> {
+    if (this.applyQueue.length > 0) await new Promise<void>((resolve) => this.applyIdle.push(resolve));
+    if (this.failure !== undefined || index <= this.applied) return;
+    this.applied = await restoreState(this.storage, this.state, this.host.clock);
+    this.pending.skipped(this.applied);
+    this.reads.applied(this.applied);
+    this.host.log.info({ group: this.id, index: this.applied }, 'installed a snapshot from the leader');
+  }
+
+  /**
+   * This leader's disk takes longer than an election. Others can still make entries durable, so leadership goes to the
+   * one that is furthest; if none takes it within an election timeout, this node gives it up.
+   */
+  private leaveStalledDisk(): void {
+    const now = this.host.clock.now();
+    if (this.stallSince === undefined) {
+      this.stallSince = now;
+      const to = this.bestSuccessor();
+      this.host.log.warn({ group: this.id, to }, 'the disk stalls: handing leadership over');
+      if (to !== undefined) this.core.transferLeadership(to);
+    } else if (now - this.stallSince > this.host.electionTimeoutMs) {
+      this.stallSince = undefined;
+      this.host.log.warn({ group: this.id }, 'the disk stalls and nobody took over: giving leadership up');
+      this.core.stepDown();
+    }
+  }
+
+  private guard(work: () => void): void {
+    if (this.failure !== undefined) return;
+    try {
+      work();
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  private fail(error: unknown): void {
+    if (this.failure !== undefined) return;
+    this.failure = groupFailed(this.id, error);
+    this.applyQueue.length = 0;
+    this.stop(this.failure, 'the group failed on its leader');
+    this.host.groupFailed(this, error);
+  }
+}
