@@ -109,7 +109,8 @@ export class WriteBehind<K, V> {
     let error: unknown;
     // A run under way may have begun before the latest changes: then one more is needed.
     for (let run = 0; run < 2 && isLeft(); run++) error = await this.run();
-    return isLeft() ? error : undefined;
+    // A change that was overtaken by a newer one of its key while it failed is not on disk in any form.
+    return wanted.some(([key]) => this.dirty.has(key)) ? error : undefined;
   }
 
   /** Stops the timer. Call {@link flush} first. */
