@@ -213,7 +213,8 @@ class Life {
     const term = Math.max(1, termOf(this.#current(id), lastIndexOf(this.#current(id))));
     const metadata: SnapshotMetadata = { index, term, conf: TEST_CONF };
     const snapshot: Snapshot = await group.receiveSnapshot(metadata, once(snapshotText(id, metadata)));
-    if (index <= (group.snapshot()?.metadata.index ?? 0)) return;
+    // As in Raft, where what was applied meanwhile is committed, and a leader's older snapshot is ignored.
+    if (index <= this.#floor(id)) return;
     const change = { groupId: id, hardState: undefined, entries: [], snapshot };
     await this.#write(storage, [change]);
     this.#noteSnapshot(id, index);

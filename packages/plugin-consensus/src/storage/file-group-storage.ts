@@ -82,27 +82,25 @@ export class FileGroupStorage implements GroupStorage {
   async saveSnapshot(metadata: SnapshotMetadata, chunks: Iterable<Uint8Array>): Promise<void> {
     if (this.#saving) throw snapshotBusy(this.groupId);
     if (metadata.index <= this.view.bounds.snapshotIndex) return;
-    if (this.view.term(metadata.index) !== metadata.term) {
-      throw snapshotMisplaced(
-        this.groupId,
-        metadata.index,
-        `has term ${metadata.term}, which the log has not`,
-      );
-    }
+    this.#checkInLog(metadata);
     this.#saving = true;
     try {
       const name = await this.#writeFile(metadata, paced(chunks));
       // A snapshot must not be ahead of the log on disk, lest a restart find a hole between the two.
       await this.host.settled();
+      let adopted = false;
       await this.host.inQueue(this.writer, async () => {
-        if (metadata.index <= this.view.bounds.snapshotIndex) {
+        const newer = metadata.index > this.view.bounds.snapshotIndex;
+        if (!newer || this.view.term(metadata.index) !== metadata.term) {
           await this.#removeFile(name);
           return;
         }
         await this.writer.adoptSnapshot(metadata);
+        adopted = true;
         // A newer one may have been installed while the checkpoint was being written.
         if (metadata.index > this.view.bounds.snapshotIndex) this.view.snapshot = metadata;
       });
+      if (!adopted && metadata.index > this.view.bounds.snapshotIndex) this.#checkInLog(metadata);
     } finally {
       this.#saving = false;
     }
@@ -173,6 +171,12 @@ export class FileGroupStorage implements GroupStorage {
     const { snapshotIndex } = this.view.bounds;
     if (metadata.index > snapshotIndex) return;
     throw snapshotMisplaced(this.groupId, metadata.index, `is not newer than the one at ${snapshotIndex}`);
+  }
+
+  /** A snapshot of this node's own state stands for entries that are in its log. */
+  #checkInLog({ index, term }: SnapshotMetadata): void {
+    if (this.view.term(index) === term) return;
+    throw snapshotMisplaced(this.groupId, index, `has term ${term}, which the log has not`);
   }
 
   /** Removes a snapshot's file, unless by now a snapshot of that name is in use: made here and received are the same. */
