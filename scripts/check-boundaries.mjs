@@ -26,7 +26,8 @@ function* sources(folder) {
   }
 }
 
-const IMPORT = /(?:\bfrom\s*|\bimport\s*\(?\s*|\brequire\s*\(\s*)(['"])([^'"]+)\1/g;
+const IMPORT =
+  /^(?:import|export)\b[^'"`;]*?\bfrom\s*['"]([^'"\n]+)['"]|^import\s*['"]([^'"\n]+)['"]|\bimport\(\s*['"]([^'"\n]+)['"]\s*\)/gm;
 
 for (const folder of readdirSync(join(root, 'packages'))) {
   const home = join(root, 'packages', folder);
@@ -46,11 +47,13 @@ for (const folder of readdirSync(join(root, 'packages'))) {
     }
   }
   for (const path of sources(join(home, 'src'))) {
-    const isTest = /\.(test|bench)\.ts$/.test(path);
+    const isTest = /\.test(\.kit)?\.ts$/.test(path);
+    if (path.endsWith('-template.ts')) continue; // its text is another package's code
     const text = readFileSync(path, 'utf8')
       .replace(/\/\*[\s\S]*?\*\//g, '')
       .replace(/^\s*\/\/.*$/gm, '');
-    for (const [, , target] of text.matchAll(IMPORT)) {
+    for (const [, from, bare, dynamic] of text.matchAll(IMPORT)) {
+      const target = from ?? bare ?? dynamic;
       const where = relative(root, path);
       if (target.startsWith('.')) {
         const reached = resolve(dirname(path), target);
