@@ -9,7 +9,7 @@ import type { DiskFaults } from '../testing/faulty-disk.js';
 import { FaultyDisk, SeededRandom } from '../testing/faulty-disk.js';
 import { FileAppendLog } from './file-append-log.js';
 
-const SEEDS = 60;
+const SEEDS = 40;
 const SESSIONS = 6;
 
 /** What the test knows of one log across its crashes. */

@@ -73,14 +73,15 @@ function usedBytes(content: Buffer): number {
   return end;
 }
 
-/** Offsets that mean something: the header, both marks, and all records. */
-function offsets(content: Buffer): number[] {
+/** Offsets that mean something: the header, both marks, and all records; or every `step`th of them. */
+function offsets(content: Buffer, step = 1): number[] {
   const head = Array.from({ length: 2048 }, (_, offset) => offset).filter((offset) => offset % 512 < 96);
   const records = Array.from(
     { length: usedBytes(content) - HEADER_BLOCK_BYTES },
     (_, i) => HEADER_BLOCK_BYTES + i,
   );
-  return [...head, ...records];
+  const all = [...head, ...records];
+  return all.filter((_, index) => index % step === 0);
 }
 
 describe('damage', () => {
@@ -111,7 +112,7 @@ describe('damage', () => {
   it('killed before a mark could be written, only the last batch can be taken for torn', async () => {
     const image = await build('killed at once');
     const allButLast = RECORDS.slice(0, -1);
-    for (const offset of offsets(image.get(FIRST) ?? Buffer.alloc(0))) {
+    for (const offset of offsets(image.get(FIRST) ?? Buffer.alloc(0), 3)) {
       const flipped = changed(image, (content) => {
         content[offset] = (content[offset] ?? 0) ^ 0x80;
         return content;

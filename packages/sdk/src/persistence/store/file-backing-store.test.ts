@@ -6,6 +6,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { backingStoreContract } from '../../testing/backing-store-contract.js';
 import { rejectionCode } from '../../testing/contract-hooks.js';
+import { FakeClock } from '../../testing/fake-clock.js';
+import { FaultyDisk, SeededRandom } from '../testing/faulty-disk.js';
 import { FileBackingStore } from './file-backing-store.js';
 
 backingStoreContract({ describe, it, expect }, async () => {
@@ -42,6 +44,29 @@ describe('FileBackingStore', () => {
     expect(await rejectionCode(store.batchAsync(many))).toBe('store-batch-too-large');
     const noBytes = 'text' as unknown as Uint8Array;
     expect(await rejectionCode(store.writeAsync('dw://a', noBytes))).toBe('store-invalid-data');
+    await store.closeAsync();
+  });
+
+  it('tells nobody of a change before it is on disk', async () => {
+    const disk = new FaultyDisk(new SeededRandom(1));
+    const store = await FileBackingStore.open({ directory, files: disk, clock: new FakeClock() });
+    await store.writeAsync('dw://old', Buffer.from('1'));
+    const before = disk.synced;
+    const write = store.writeAsync('dw://a', Buffer.from('1'));
+    const remove = store.deleteAsync('dw://old');
+    const answers: Promise<unknown>[] = [
+      write,
+      remove,
+      store.existsAsync('dw://a'),
+      store.readAsync('dw://a'),
+      store.readAsync('dw://old'),
+      store.deleteAsync('dw://old'),
+      store.appendAsync('dw://a', Buffer.alloc(0)),
+      store.listAsync('dw://'),
+      rejectionCode(store.writeAsync('dw://a', Buffer.from('2'), { ifVersion: 'absent' })),
+    ];
+    const synced = await Promise.all(answers.map((answer) => answer.then(() => disk.synced - before)));
+    expect(synced).toEqual(answers.map(() => 1));
     await store.closeAsync();
   });
 

@@ -54,6 +54,8 @@ export class FaultyDisk implements LogFiles {
   readonly directory = 'faulty-disk';
   /** Calls so far that change the disk. */
   calls = 0;
+  /** Syncs of files that have returned. */
+  synced = 0;
   #syncs = 0;
   #writes = 0;
   #crashed = false;
@@ -225,6 +227,7 @@ export class FaultyDisk implements LogFiles {
         inode.dirty.delete(sector);
       }
     }
+    this.synced += 1;
   }
 
   #surviving(inode: Inode, tornOneIn: number): Buffer {
