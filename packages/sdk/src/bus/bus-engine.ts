@@ -41,7 +41,7 @@ const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 const OVERFLOW_RULES: ReadonlySet<OverflowRule> = new Set(['block', 'drop-oldest', 'drop-newest', 'reject']);
 const MAX_CAPACITY = 1_000_000;
 /** On the machine's clock, the time of day is read once in so many messages and at least once a turn. */
-const TIME_MASK = 15;
+const TIME_MASK = 63;
 
 /** What the engine needs of a declared topic: its name, and how its queues are to be. */
 export type TopicQueue = Pick<Topic, 'name' | 'capacity' | 'overflow'>;

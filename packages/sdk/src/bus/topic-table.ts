@@ -37,6 +37,7 @@ export class TopicTable {
   private readonly topics = new Map<string, KnownTopic>();
   private readonly patterns = new Map<BusSubscription, readonly string[]>();
   private readonly forgotten = new KnownTopic(FORGOTTEN_TOPICS);
+  private last = this.forgotten;
   private generation = 0;
   /** How often a topic had to be learned. */
   learned = 0;
@@ -49,9 +50,12 @@ export class TopicTable {
 
   /** The topic, with its pattern subscriptions up to date. Hot path. @throws DwError `bus-invalid-topic`. */
   get(name: string): KnownTopic {
+    // Messages come in bursts on one topic: comparing with the last name is far cheaper than looking it up.
+    const last = this.last;
+    if (last.name === name && last.known && last.generation === this.generation) return last;
     const topic = this.topics.get(name) ?? this.learn(name);
     if (topic.generation !== this.generation) this.resolve(topic);
-    return topic;
+    return (this.last = topic);
   }
 
   /** The topic, or what stands for all that are forgotten. Learns nothing. */
