@@ -135,6 +135,21 @@ describe('closing', () => {
     expect(codeOf(() => context.bus.publish('a.b', 1))).toBe('context-closed');
   });
 
+  test('no timer of the plugin fires while its parts are let go, and none that a disposer sets stays', async () => {
+    const { context, clock } = setUp();
+    let ticks = 0;
+    context.onDispose(() => {
+      context.clock.setTimeout(() => {}, 1_000);
+      return sleep(context.clock, 8);
+    });
+    context.clock.setInterval(() => (ticks += 1), 2);
+    const closing = context.close();
+    await clock.advanceAsync(8);
+    expect(await closing).toEqual([]);
+    expect(ticks).toBe(0);
+    expect(clock.pendingTimers()).toEqual([]);
+  });
+
   test('a background task that does not end is named', async () => {
     const { context, clock } = setUp();
     context.background('stubborn', () => new Promise(() => {}));

@@ -33,10 +33,10 @@ import { PackageResolver } from './package-resolver.js';
 import type { PluginAdmin } from './plugin-admin.js';
 import type { ImportModule } from './plugin-loader.js';
 import { PluginLoader } from './plugin-loader.js';
-import type { PluginStateChange } from './plugin-supervisor.js';
 import { PluginSupervisor } from './plugin-supervisor.js';
 import { guardProcess } from './process-guard.js';
 import { ServiceDirectory } from './service-directory.js';
+import type { PluginStateChange } from './slot-reporter.js';
 
 /** Exit code of a process whose host failed while it ran (EX_SOFTWARE of sysexits). */
 export const FATAL_EXIT_CODE = 70;
@@ -159,6 +159,7 @@ export class Host {
     this.plugins = this.#supervisor;
     parts.listeners.onReport = (report) => this.#onBusReport(report);
     parts.listeners.onStoreFailed = (error) => this.#fail(hostErrors.storeFailed(error));
+    parts.http.whyUnserved = () => this.#supervisor.whyIncomplete();
     parts.routes.onFailure = (owner, error, route) =>
       this.#supervisor.crashed(owner, `its handler of ${route.method} ${route.path}`, error);
   }

@@ -4,7 +4,7 @@
 
 import { isDwError } from '@datawarehouse/sdk';
 import type { DwError, Logger } from '@datawarehouse/sdk';
-import { adminErrors, causeStack, crashErrors, dependencyErrors, phaseOf, stepErrors } from '../errors.js';
+import { adminErrors, crashErrors, dependencyErrors, stepErrors } from '../errors.js';
 import type { PluginScope } from './attribution.js';
 import { runAsHost } from './attribution.js';
 import { CRASH_LIMIT, CRASH_WINDOW_MS } from './crash-window.js';
@@ -17,6 +17,10 @@ import type { PluginLoader } from './plugin-loader.js';
 import type { PluginSlot, PluginStatus } from './plugin-slot.js';
 import { applyDiscovery, createSlot, lifeOf, problemOf, summaryOf } from './plugin-slot.js';
 import type { KernelPorts } from './ports.js';
+import type { HostPhase } from './readiness.js';
+import { readinessOf, whyIncomplete } from './readiness.js';
+import type { PluginStateChange } from './slot-reporter.js';
+import { SlotReporter } from './slot-reporter.js';
 import { ownerInStack } from './stack-blame.js';
 import type { StartPlan } from './start-plan.js';
 import { decide, planStart } from './start-plan.js';
@@ -33,14 +37,6 @@ export interface SupervisorOptions {
   readonly onRequiredLost: (id: string, problem: DwError) => void;
 }
 
-/** A plugin moved from one state to another. */
-export interface PluginStateChange {
-  readonly pluginId: string;
-  readonly previous: string;
-  readonly current: string;
-  readonly reason?: string;
-}
-
 /** Runs the plugins of one host. */
 export class PluginSupervisor implements PluginAdmin {
   private readonly slots = new Map<string, PluginSlot>();
@@ -51,11 +47,13 @@ export class PluginSupervisor implements PluginAdmin {
   private readonly endings = new Set<Promise<void>>();
   /** Health checks under way. Each ends with its plugin's life, so nobody has to wait for them. */
   private readonly asking = new Set<Promise<void>>();
-  private phase: 'new' | 'starting' | 'running' | 'stopping' = 'new';
+  private phase: HostPhase = 'new';
   private readonly log: Logger;
+  private readonly report: SlotReporter;
 
   constructor(private readonly options: SupervisorOptions) {
     this.log = options.ports.log;
+    this.report = new SlotReporter(this.log, options.onStateChanged);
   }
 
   list(): readonly PluginSummary[] {
@@ -71,7 +69,7 @@ export class PluginSupervisor implements PluginAdmin {
     for (const item of found) {
       const slot = createSlot(item);
       this.slots.set(slot.id, slot);
-      if ('failure' in item && slot.wanted) this.logProblem(slot, item.failure);
+      if ('failure' in item && slot.wanted) this.report.problem(slot, item.failure);
     }
     await this.operations.run(async () => {
       await this.advance();
@@ -101,7 +99,7 @@ export class PluginSupervisor implements PluginAdmin {
       await Promise.all([...this.starting, ...this.endings]);
     }
     for (const slot of this.slots.values()) {
-      if (slot.status.state === 'discovered') this.setStatus(slot, { state: 'stopped' });
+      if (slot.status.state === 'discovered') this.report.setStatus(slot, { state: 'stopped' });
     }
   }
 
@@ -118,7 +116,7 @@ export class PluginSupervisor implements PluginAdmin {
         await this.takeDown(slot, (problem) => ({ state: 'disabled', ...(problem && { problem }) }));
         // Not before: who is not wanted has no place in the graph, and so no dependents to take down first.
         slot.wanted = false;
-        if (slot.status.state !== 'disabled') this.setStatus(slot, { state: 'disabled' });
+        if (slot.status.state !== 'disabled') this.report.setStatus(slot, { state: 'disabled' });
         await this.advance();
       }),
     );
@@ -129,23 +127,12 @@ export class PluginSupervisor implements PluginAdmin {
   }
 
   readiness(): Readiness {
-    if (this.phase !== 'running') {
-      return {
-        ready: false,
-        reasons: [this.phase === 'stopping' ? 'the host is stopping' : 'the host is starting'],
-      };
-    }
-    const reasons = [...this.slots.values()].flatMap((slot): string[] => {
-      if (slot.status.state !== 'active') {
-        return slot.entry.required === true ? [`required plugin ${slot.id} is ${slot.status.state}`] : [];
-      }
-      if (slot.health === undefined) return [`plugin ${slot.id} has not said yet how it is`];
-      if (slot.health.status !== 'unhealthy') return [];
-      return [
-        `plugin ${slot.id} is unhealthy${slot.health.message === undefined ? '' : `: ${slot.health.message}`}`,
-      ];
-    });
-    return { ready: reasons.length === 0, reasons };
+    return readinessOf(this.phase, this.slots.values());
+  }
+
+  /** Why a path that nobody serves may yet be served, or undefined when everything that is wanted is active. */
+  whyIncomplete(): string | undefined {
+    return whyIncomplete(this.phase, this.slots.values());
   }
 
   /** Asks every active plugin how it is. Never rejects. */
@@ -158,7 +145,7 @@ export class PluginSupervisor implements PluginAdmin {
     runAsHost(() => {
       const slot = this.slots.get(pluginId);
       if (slot === undefined) return;
-      this.logProblem(slot, crashErrors.crashed(pluginId, where, error));
+      this.report.problem(slot, crashErrors.crashed(pluginId, where, error));
       let limit = false;
       for (let i = 0; i < Math.min(count, CRASH_LIMIT); i++) {
         limit = slot.crashes.record(this.options.ports.clock.now());
@@ -183,7 +170,7 @@ export class PluginSupervisor implements PluginAdmin {
 
   private async quarantine(slot: PluginSlot, problem: DwError): Promise<void> {
     await this.takeDown(slot, () => ({ state: 'quarantined', problem }));
-    this.logProblem(slot, problem);
+    this.report.problem(slot, problem);
     const lost = this.requiredFailure();
     if (lost !== undefined) this.options.onRequiredLost(lost.id, lost.problem);
   }
@@ -211,7 +198,7 @@ export class PluginSupervisor implements PluginAdmin {
       slot.condemned = undefined;
       slot.status = { state: 'discovered' };
     }
-    if (slot.status.state !== before) this.announce(slot, before);
+    this.report.announce(slot, before);
     await this.advance();
     const problem = problemOf(slot);
     if (slot.status.state !== 'active' && problem !== undefined) throw problem;
@@ -263,18 +250,22 @@ export class PluginSupervisor implements PluginAdmin {
         this.begin(slot);
         return true;
       case 'fail':
-        this.setStatus(slot, { state: 'failed', problem: decision.problem });
-        this.logProblem(slot, decision.problem);
+        this.report.setStatus(slot, { state: 'failed', problem: decision.problem });
+        this.report.problem(slot, decision.problem);
         return true;
       case 'block': {
         const same = problemOf(slot)?.message === decision.problem.message;
         if (slot.status.state === 'blocked' && same) return false;
-        this.setStatus(slot, { state: 'blocked', problem: decision.problem, culprit: decision.culprit });
-        this.logProblem(slot, decision.problem);
+        this.report.setStatus(slot, {
+          state: 'blocked',
+          problem: decision.problem,
+          culprit: decision.culprit,
+        });
+        this.report.problem(slot, decision.problem);
         return true;
       }
       case 'wait':
-        if (slot.status.state === 'blocked') this.setStatus(slot, { state: 'discovered' });
+        if (slot.status.state === 'blocked') this.report.setStatus(slot, { state: 'discovered' });
         return false;
     }
   }
@@ -289,12 +280,12 @@ export class PluginSupervisor implements PluginAdmin {
     };
     const life: PluginLife = new PluginLife(definition, scope, ports, loader, {
       onState: (state) => {
-        if (this.isCurrent(slot, life)) this.setStatus(slot, { state, life });
+        if (this.isCurrent(slot, life)) this.report.setStatus(slot, { state, life });
       },
     });
     slot.health = undefined;
     slot.condemned = undefined;
-    this.setStatus(slot, { state: 'loading', life });
+    this.report.setStatus(slot, { state: 'loading', life });
     this.keep(this.starting, this.run(slot, life));
   }
 
@@ -312,8 +303,8 @@ export class PluginSupervisor implements PluginAdmin {
       if (!this.isCurrent(slot, life)) return;
       const problem = isDwError(thrown) ? thrown : stepErrors.failed(slot.id, 'load', thrown);
       slot.name = life.name;
-      this.setStatus(slot, { state: 'failed', problem });
-      this.logProblem(slot, problem);
+      this.report.setStatus(slot, { state: 'failed', problem });
+      this.report.problem(slot, problem);
       slot.ending = this.letGo(slot, life).then(() => undefined);
       this.keep(this.endings, slot.ending);
       this.startReady();
@@ -321,14 +312,14 @@ export class PluginSupervisor implements PluginAdmin {
     }
     if (!this.isCurrent(slot, life)) return;
     slot.name = life.name;
-    this.setStatus(slot, { state: 'active', life });
+    this.report.setStatus(slot, { state: 'active', life });
     this.keep(this.asking, this.askHealth(slot));
     this.startReady();
   }
 
   private async letGo(slot: PluginSlot, life: PluginLife): Promise<DwError | undefined> {
     const problems = await life.end();
-    for (const problem of problems) this.logProblem(slot, problem);
+    for (const problem of problems) this.report.problem(slot, problem);
     return problems[0];
   }
 
@@ -358,11 +349,11 @@ export class PluginSupervisor implements PluginAdmin {
           await slot.ending;
           return;
         }
-        this.setStatus(slot, { state: 'draining', life });
+        this.report.setStatus(slot, { state: 'draining', life });
         const ending = this.letGo(slot, life);
         slot.ending = ending.then(() => undefined);
         const problem = await ending;
-        if (lifeOf(slot) === life) this.setStatus(slot, final(slot, problem));
+        if (lifeOf(slot) === life) this.report.setStatus(slot, final(slot, problem));
       })();
       under.set(id, ended);
       return ended;
@@ -385,31 +376,5 @@ export class PluginSupervisor implements PluginAdmin {
   private keep(set: Set<Promise<void>>, task: Promise<unknown>): void {
     const kept: Promise<void> = task.then(() => void set.delete(kept));
     set.add(kept);
-  }
-
-  private setStatus(slot: PluginSlot, status: PluginStatus): void {
-    const previous = slot.status.state;
-    slot.status = status;
-    if (previous !== status.state) this.announce(slot, previous);
-  }
-
-  private announce(slot: PluginSlot, previous: string): void {
-    const current = slot.status.state;
-    const reason = problemOf(slot)?.message;
-    const level = current === 'active' ? 'info' : 'debug';
-    this.log[level]({ plugin: slot.id, previous, current }, `plugin ${slot.id} is ${current}`);
-    this.options.onStateChanged({ pluginId: slot.id, previous, current, ...(reason && { reason }) });
-  }
-
-  private logProblem(slot: PluginSlot, problem: DwError): void {
-    const stack = causeStack(problem.cause);
-    const fields = {
-      plugin: slot.id,
-      code: problem.code,
-      phase: phaseOf(problem),
-      hint: problem.hint,
-      ...(stack !== undefined && { stack }),
-    };
-    this.log.error(fields, problem.message);
   }
 }
