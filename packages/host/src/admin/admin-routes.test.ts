@@ -2,10 +2,10 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DwError, InProcessBus, LimitSet, MemoryBackingStore, Type } from '@datawarehouse/sdk';
 import type { BusMessage, IScalableSubsystem, Logger } from '@datawarehouse/sdk';
 import { HttpServer } from '../http/http-server.js';
-import { RouteTable } from '../http/route-table.js';
+import { HOST_OWNER, RouteTable } from '../http/route-table.js';
 import type { PluginAdmin, PluginSummary, Readiness } from '../kernel/plugin-admin.js';
 import { LimitsService } from '../limits/limits-service.js';
-import { HOST_OWNER, registerAdminRoutes } from './admin-routes.js';
+import { registerAdminRoutes } from './admin-routes.js';
 
 const silent: Logger = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent };
 
@@ -24,7 +24,8 @@ const counter: PluginSummary = {
 class StubPlugins implements PluginAdmin {
   readiness_: Readiness = { ready: true, reasons: [] };
   readonly calls: string[] = [];
-  list = (): PluginSummary[] => [counter];
+  state: PluginSummary['state'] = 'active';
+  list = (): PluginSummary[] => [{ ...counter, state: this.state }];
   enable = (id: string): Promise<PluginSummary> => this.act('enable', id);
   disable = (id: string): Promise<PluginSummary> => this.act('disable', id);
   reload = (id: string): Promise<PluginSummary> => this.act('reload', id);
@@ -66,7 +67,8 @@ async function start() {
   limits.start();
   await limits.register('com.example.shipper', subsystem());
   const plugins = new StubPlugins();
-  const http = new HttpServer({ config: { http: { host: '127.0.0.1', port: 0 } }, routes, log: silent });
+  const config = { http: { host: '127.0.0.1', port: 0 } };
+  const http = new HttpServer({ config, routes, log: silent, limits: { drainMs: 100 } });
   const node = { nodeId: 'n1', clusterId: 'test', version: '0.1.0' };
   const admin = registerAdminRoutes({ routes, plugins, limits, bus, http, node });
   const { url } = await http.listen();
@@ -128,6 +130,28 @@ describe('the host’s own routes', () => {
     });
     expect(await call('PATCH', '/v1/limits/nobody', { maxBatch: 1 })).toMatchObject({ status: 404 });
     expect((await call('GET', '/v1/limits/shipper')).body).toMatchObject({ maxBatch: { value: 20 } });
+  });
+
+  it('lets the bounds of HTTP itself be changed, but not so far that nobody could undo it', async () => {
+    expect((await call('PATCH', '/v1/limits/http', { maxConcurrentOperations: 1 })).status).toBe(422);
+    expect((await call('PATCH', '/v1/limits/http', { maxConcurrentOperations: 16 })).status).toBe(200);
+    host.routes.add(
+      'slow',
+      { method: 'GET', path: '/v1/slow', summary: 'x', handler: () => new Promise(() => {}) },
+      (fn) => fn(),
+    );
+    const client = new AbortController();
+    const slow = Array.from({ length: 16 }, () =>
+      fetch(`${host.url}/v1/slow`, { signal: client.signal }).catch(() => {}),
+    );
+    await expect.poll(() => host.http.underWay).toBe(16);
+    expect(await call('GET', '/v1/slow')).toMatchObject({ status: 503, body: { code: 'overloaded' } });
+    expect((await call('GET', '/healthz')).status).toBe(200);
+    expect(host.http.subsystem.currentBackpressureState).toBe('shedding');
+    expect(host.http.subsystem.getScalingMetrics().get('connections.open')).toBeGreaterThanOrEqual(16);
+    expect((await call('PATCH', '/v1/limits/http', { maxConcurrentOperations: 100 })).status).toBe(200);
+    client.abort();
+    await Promise.all(slow);
   });
 
   it('switches plugins', async () => {
@@ -241,6 +265,27 @@ describe('the host’s own routes', () => {
         { name: 'dry', in: 'query', required: false },
       ],
     });
+  });
+
+  it('never says 404 for what a plugin may serve in a moment', async () => {
+    const asked = async (path = '/v1/kv/a'): Promise<unknown> => {
+      const { status, body } = await call('GET', path);
+      return [status, (body as { code: string }).code];
+    };
+    expect(await asked()).toEqual([404, 'not-found']);
+    host.plugins.state = 'failed';
+    expect(await asked()).toEqual([503, 'not-served-now']);
+    host.plugins.state = 'disabled';
+    expect(await asked()).toEqual([404, 'not-found']);
+    host.plugins.readiness_ = { ready: false, reasons: ['it is starting'] };
+    expect(await asked()).toEqual([503, 'not-served-now']);
+    host.plugins.readiness_ = { ready: true, reasons: [] };
+    const route = { method: 'GET', path: '/v1/kv/:key', summary: 'x', handler: () => ({}) } as const;
+    const added = host.routes.add('kv', route, (fn) => fn());
+    added[Symbol.dispose]();
+    expect(await asked()).toEqual([503, 'not-served-now']);
+    host.routes.add('kv', route, (fn) => fn());
+    expect((await fetch(`${host.url}/v1/kv/a`)).status).toBe(200);
   });
 
   it('goes away as a whole', () => {

@@ -4,8 +4,8 @@
 export class ByteBudget {
   private taken = 0;
 
-  /** @param total bytes in all. */
-  constructor(readonly total: number) {}
+  /** @param total bytes in all; may be changed at any time. Below what is taken, nothing more is given. */
+  constructor(public total: number) {}
 
   /** Bytes taken now. */
   get used(): number {

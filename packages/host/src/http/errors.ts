@@ -44,6 +44,21 @@ export function notFound(method: string, path: string): DwError {
   });
 }
 
+/**
+ * Nothing serves the path now, and something may again soon. It must not be 404: for `GET /v1/kv/…` that would say that
+ * the key is absent, while its plugin is merely starting.
+ */
+export function notServedNow(path: string, why: string): DwError {
+  return new DwError({
+    code: 'not-served-now',
+    status: 503,
+    retryable: true,
+    retryAfterMs: 1_000,
+    message: `nothing serves ${shown(path)} at the moment: ${why}; nothing was done`,
+    hint: 'try again after a second, or on another node; GET /v1/plugins shows the state of each plugin',
+  });
+}
+
 /** The path exists, the method does not. */
 export function methodNotAllowed(method: string, path: string, allowed: readonly string[]): DwError {
   return new DwError({

@@ -2,7 +2,7 @@
 // refused before the body is read, reads the body within bounds, and answers. The path of a bytes route is hot.
 
 import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { isDwError } from '@datawarehouse/sdk';
 import type { DwError, Logger, RouteResponse } from '@datawarehouse/sdk';
@@ -18,6 +18,7 @@ import {
   listenFailed,
   methodNotAllowed,
   notFound,
+  notServedNow,
   overloaded,
   stopping,
   unauthorized,
@@ -26,9 +27,11 @@ import { Exchange } from './exchange.js';
 import { checkInput } from './check-input.js';
 import { DEFAULT_HTTP_LIMITS } from './http-server-limits.js';
 import type { HttpServerLimits } from './http-server-limits.js';
+import { HttpSubsystem } from './http-subsystem.js';
 import { problemHeaders, problemStatus, problemText } from './problem.js';
 import { pumpStream } from './pump-stream.js';
 import { discardBody, readBody } from './read-body.js';
+import { HOST_OWNER } from './route-table.js';
 import type { RouteEntry, RouteTable } from './route-table.js';
 import { bodyOf } from './response-body.js';
 
@@ -71,7 +74,14 @@ export class HttpServer {
     connectionsDropped: 0,
     clientErrors: 0,
   };
-  private readonly limits: HttpServerLimits;
+  /**
+   * Set by whoever knows whether a path that nobody serves may be served soon: the reason, or undefined when it is
+   * simply not there.
+   */
+  whyUnserved: (() => string | undefined) | undefined;
+  /** Its bounds for operators. */
+  readonly subsystem: HttpSubsystem;
+  private limits: HttpServerLimits;
   private readonly budget: ByteBudget;
   /** Requests under way, oldest first. Bounded by `maxRequests`. */
   private readonly active = new Set<Exchange>();
@@ -79,6 +89,8 @@ export class HttpServer {
   /** Bodies come from strangers: the first error is enough. */
   private readonly bodies = new SchemaChecker({ allErrors: false, root: 'the body' });
   private readonly texts = new SchemaChecker({ allErrors: false, coerce: true, root: 'the query' });
+  private readonly preparations: (() => Promise<void>)[] = [];
+  private connections = 0;
   private app: FastifyInstance | undefined;
   private sweeper: NodeJS.Timeout | undefined;
   private closing = false;
@@ -88,8 +100,18 @@ export class HttpServer {
   constructor(private readonly options: HttpServerOptions) {
     this.limits = { ...DEFAULT_HTTP_LIMITS, ...options.limits };
     this.budget = new ByteBudget(this.limits.maxBodyBytesInMemory);
+    this.subsystem = new HttpSubsystem(
+      this.limits,
+      () => ({ requests: this.active.size, bodyBytes: this.budget.used, connections: this.connections }),
+      (limits) => this.applyLimits(limits),
+    );
     const { token } = options.config.http;
     this.authorized = token === undefined ? undefined : bearerCheck(token);
+  }
+
+  /** Does something before the listener opens, once. */
+  beforeListen(prepare: () => Promise<void>): void {
+    this.preparations.push(prepare);
   }
 
   /** Requests under way now. */
@@ -99,10 +121,11 @@ export class HttpServer {
 
   /**
    * Opens the listener. With port 0 the system chooses one.
-   * @throws DwError `http-listen-failed`, `http-tls-unusable`.
+   * @throws DwError `http-listen-failed`, `http-tls-unusable`; what a preparation throws.
    */
   async listen(): Promise<{ readonly url: string; readonly port: number }> {
     const { host, port, tls } = this.options.config.http;
+    for (const prepare of this.preparations) await prepare();
     const app = await createApp(this.limits, tls, {
       handle: (request, reply) => this.handle(request, reply),
       failed: (error, reply) => {
@@ -113,14 +136,17 @@ export class HttpServer {
       dropped: () => (this.statistics.connectionsDropped += 1),
     });
     this.app = app;
+    app.server.on('connection', (socket: Socket) => {
+      this.connections += 1;
+      socket.once('close', () => (this.connections -= 1));
+    });
     try {
       await app.listen({ host, port, backlog: 1_024 });
     } catch (thrown) {
       await app.close();
       throw listenFailed(host, port, thrown as NodeJS.ErrnoException);
     }
-    this.sweeper = setInterval(() => this.expireLate(), Math.min(SWEEP_MS, this.limits.handlerMs));
-    this.sweeper.unref();
+    this.startSweeper();
     const bound = (app.server.address() as AddressInfo).port;
     const shown = host.includes(':') ? `[${host}]` : host;
     return { url: `${tls === undefined ? 'http' : 'https'}://${shown}:${bound}`, port: bound };
@@ -133,6 +159,21 @@ export class HttpServer {
   close(): Promise<void> {
     this.closed ??= this.shutDown();
     return this.closed;
+  }
+
+  private applyLimits(limits: HttpServerLimits): void {
+    this.limits = limits;
+    this.budget.total = limits.maxBodyBytesInMemory;
+    if (this.app === undefined) return;
+    this.app.server.maxConnections = limits.maxConnections;
+    this.startSweeper();
+  }
+
+  private startSweeper(): void {
+    clearInterval(this.sweeper);
+    if (this.closing) return;
+    this.sweeper = setInterval(() => this.expireLate(), Math.min(SWEEP_MS, this.limits.handlerMs));
+    this.sweeper.unref();
   }
 
   /** Hot path. */
@@ -188,7 +229,8 @@ export class HttpServer {
     if (this.closing) throw stopping();
     const { origin } = raw.headers;
     if (origin !== undefined && !READS.has(method)) refuseCrossSite(origin, raw.headers.host);
-    if (this.active.size >= this.limits.maxRequests) {
+    // The host's own calls stay open under load: who looks after the node must be able to see it and to undo a limit.
+    if (this.active.size >= this.limits.maxRequests && match.entry.owner !== HOST_OWNER) {
       throw overloaded(`${this.limits.maxRequests} requests under way`);
     }
     const { route, run } = match.entry;
@@ -198,8 +240,13 @@ export class HttpServer {
 
   private answerUnrouted(method: string, url: string, reply: FastifyReply): void {
     const allowed = this.options.routes.methodsOf(url);
-    if (allowed.length === 0) throw notFound(method, url.split('?', 1)[0] ?? url);
-    if (method !== 'OPTIONS') throw methodNotAllowed(method, url.split('?', 1)[0] ?? url, allowed);
+    const path = url.split('?', 1)[0] ?? url;
+    if (allowed.length === 0) {
+      const owner = this.options.routes.formerOwner(url);
+      const why = owner === undefined ? this.whyUnserved?.() : `${owner}, which served it, is not active`;
+      throw why === undefined ? notFound(method, path) : notServedNow(path, why);
+    }
+    if (method !== 'OPTIONS') throw methodNotAllowed(method, path, allowed);
     reply.code(204).header('allow', allowed.join(', ')).send();
   }
 
@@ -351,7 +398,6 @@ export class HttpServer {
     if (app === undefined) return;
     const server: Server = app.server;
     const closed = app.close();
-    for (const exchange of this.active) if (exchange.streaming) exchange.abort(stopping());
     await this.idle();
     for (const exchange of this.active) exchange.abort(stopping());
     // A turn for the answers of those that were just told.

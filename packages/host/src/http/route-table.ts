@@ -29,6 +29,9 @@ export interface RouteMatch {
   readonly query: string;
 }
 
+/** Owner of the host's own routes. */
+export const HOST_OWNER = 'host';
+
 const METHODS = ['GET', 'PUT', 'POST', 'PATCH', 'DELETE'] as const;
 /** Plain segments, `:name` segments, and at most one `*` at the end: no regular expressions from plugins. */
 const PATH = /^(?:\/|(?:\/(?:[A-Za-z0-9._~-]+|:[A-Za-z][A-Za-z0-9_]*))+(?:\/\*)?|\/\*)$/;
@@ -37,6 +40,8 @@ const MAX_PATH = 512;
 const MAX_ROUTES = 10_000;
 /** Statistics of routes that are gone are kept, so that counters never step back; this many of them. */
 const MAX_STATISTICS = 2_000;
+/** Routes that are gone and are still known, so that asking for one is answered with "not now" and not with "never". */
+const MAX_RETIRED = 2_000;
 /** Longest path parameter, decoded: a key of 1 024 bytes, or the rest of a path. */
 const MAX_PARAMETER = 8 * 1024;
 
@@ -56,6 +61,9 @@ export class RouteTable {
     onBadUrl: () => {},
     onMaxParamLength: () => {},
   });
+  /** Routes of plugins that were stopped; at most {@link MAX_RETIRED}. One that is back is found in `router` first. */
+  private readonly retired = router({ maxParamLength: MAX_PARAMETER, querystringParser: (text) => text });
+  private readonly retiredShapes = new Set<string>();
   private readonly entries = new Map<string, RouteEntry>();
   private readonly statistics = new Map<string, RouteStatistics>();
 
@@ -120,6 +128,15 @@ export class RouteTable {
     return methods;
   }
 
+  /** Who served a path, by whatever method, before its plugin was stopped; undefined when nobody did. */
+  formerOwner(url: string): string | undefined {
+    for (const method of METHODS) {
+      const found = this.retired.find(method, url);
+      if (found !== null) return found.store as string;
+    }
+    return undefined;
+  }
+
   /** Counters by `METHOD /path/:parameter`, those of routes that are gone included. */
   allStatistics(): ReadonlyMap<string, RouteStatistics> {
     return this.statistics;
@@ -148,6 +165,10 @@ export class RouteTable {
     // Disposing twice must not take away a route that somebody else has added since.
     if (this.entries.get(shape) !== entry) return;
     this.entries.delete(shape);
-    this.router.off(entry.route.method, entry.route.path);
+    const { method, path } = entry.route;
+    this.router.off(method, path);
+    if (this.retiredShapes.has(shape) || this.retiredShapes.size >= MAX_RETIRED) return;
+    this.retiredShapes.add(shape);
+    this.retired.on(method, path, () => {}, entry.owner);
   }
 }
