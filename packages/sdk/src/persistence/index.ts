@@ -13,3 +13,4 @@ export { FileAppendLog } from './log/file-append-log.js';
 export type { FileAppendLogOptions } from './log/file-append-log-options.js';
 export { FileBackingStore } from './store/file-backing-store.js';
 export type { FileBackingStoreOptions } from './store/file-store-options.js';
+export type { LogFile, LogFiles, LogLock } from './log/log-files.js';

@@ -85,4 +85,39 @@ describe('FileAppendLog', () => {
     expect(seen.length).toBeLessThan(300);
     await log.close();
   });
+
+  it('keeps records of all sizes, in parts and mixed, larger than a chunk and than a file', async () => {
+    const options = { directory, segmentBytes: 64 * 1024, maxRecordBytes: 1024 * 1024 };
+    let log = await FileAppendLog.open(options);
+    const sizes = [10, 40_000, 3, 300_000, 32_768, 32_769, 0, 1024 * 1024, 70_001, 5];
+    const parts = sizes.map((size, index) => {
+      const data = Buffer.from(Array.from({ length: size }, (_, at) => (at * (index + 3)) & 0xff));
+      return [data.subarray(0, size / 3), data.subarray(size / 3, size / 2), data.subarray(size / 2)];
+    });
+    await Promise.all(parts.map((pieces) => log.append(...pieces)));
+    for (const reopened of [false, true]) {
+      if (reopened) {
+        await log.close();
+        log = await FileAppendLog.open(options);
+      }
+      for (const [index, pieces] of parts.entries()) {
+        expect(Buffer.concat(pieces).equals((await log.read(index + 1)) ?? Buffer.alloc(1))).toBe(true);
+      }
+    }
+    await log.close();
+  });
+
+  it('names damage that it meets while reading, with file and offset, and still reads the rest', async () => {
+    const log = await FileAppendLog.open({ directory, segmentBytes: 64 * 1024 });
+    await Promise.all(['one', 'two', 'three'].map((text) => log.append(Buffer.from(text))));
+    const file = await fs.open(join(directory, '0000000000000001.log'), 'r+');
+    await file.write(Buffer.from('X'), 0, 1, 4096 + 32 + 24);
+    await file.close();
+    await expect(log.read(2)).rejects.toMatchObject({
+      code: 'log-damaged',
+      details: { file: '0000000000000001.log', offset: 4096 + 32 },
+    });
+    expect(Buffer.from((await log.read(3)) ?? []).toString()).toBe('three');
+    await log.close();
+  });
 });
