@@ -242,7 +242,7 @@ describe('a machine that dies at any moment', () => {
         }
         await new Life(random, before, Infinity).run(3);
       }),
-      { numRuns: 60 },
+      { numRuns: 25 },
     );
   });
 });

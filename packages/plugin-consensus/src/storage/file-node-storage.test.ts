@@ -9,6 +9,8 @@ import type { ConfState, Entry, HardState } from '../raft/types.js';
 import { CrashLog } from './testing/crash-log.js';
 import { FileNodeStorage } from './file-node-storage.js';
 import type { FileNodeStorageOptions } from './file-node-storage-options.js';
+import { NodeStorageFiles } from './node-storage-files.js';
+import type { StorageFile } from './storage-files.js';
 import type { GroupStorage, GroupWrite } from './types.js';
 
 const conf: ConfState = {
@@ -57,6 +59,16 @@ async function stateOf(group: GroupStorage): Promise<string> {
   const found: Uint8Array[] = [];
   for await (const chunk of group.readSnapshot()) found.push(chunk);
   return Buffer.concat(found).toString();
+}
+
+/** A disk with no room for another file. */
+class FailingFiles extends NodeStorageFiles {
+  full = false;
+
+  override create(name: string): Promise<StorageFile> {
+    if (this.full) return Promise.reject(Object.assign(new Error('no space left'), { code: 'ENOSPC' }));
+    return super.create(name);
+  }
 }
 
 const hard = (term: number, vote: string | undefined, commit: number): HardState => ({ term, vote, commit });
@@ -173,6 +185,173 @@ describe('the journal', () => {
   });
 });
 
+describe('what is missing is damage, never an empty log or term 0', () => {
+  async function written(): Promise<void> {
+    const storage = await open();
+    const a = await storage.openGroup('a', conf);
+    await storage.write([turn('a', { entries: run(1, 30, 1), hardState: hard(5, 'n2', 0) })]);
+    await a.saveSnapshot({ index: 25, term: 1, conf }, [Buffer.from('state')]);
+    await storage.close();
+  }
+
+  it.each(['journal', 'group-a.meta', 'snapshot-a-1-25.snap', 'raft-log-a-0000000021.seg'])(
+    '%s',
+    async (name) => {
+      await written();
+      await rm(join(directory, name), { recursive: true });
+      await expect(open()).rejects.toMatchObject({ code: 'raft-log-damaged' });
+    },
+  );
+
+  it('all checkpoints, while the journal still speaks of their groups', async () => {
+    const storage = await open();
+    await storage.openGroup('a', conf);
+    await storage.write([turn('a', { hardState: hard(5, 'n2', 0) })]);
+    await storage.close();
+    await rm(join(directory, 'group-a.meta'));
+    await expect(open()).rejects.toMatchObject({ code: 'raft-log-damaged' });
+  });
+
+  it('the beginning of a journal that was not dropped on purpose', async () => {
+    const log = new CrashLog();
+    const storage = await open({ openLog: async () => log });
+    await storage.openGroup('a', conf);
+    await storage.write([turn('a', { hardState: hard(1, 'n1', 0) })]);
+    await storage.write([turn('a', { hardState: hard(2, 'n2', 0) })]);
+    await storage.close();
+    const { first, records } = log.crash();
+    const cut = { first: first + 2, records: records.slice(2) };
+    await expect(open({ openLog: async () => new CrashLog(cut) })).rejects.toMatchObject({
+      code: 'raft-log-damaged',
+    });
+  });
+});
+
+describe('a turn that breaks a rule is refused whole', () => {
+  it.each<[string, Partial<GroupWrite>, string]>([
+    ['a gap', { entries: run(7, 8, 1) }, 'raft-log-gap'],
+    ['an entry that a snapshot covers', { entries: run(3, 8, 2) }, 'raft-log-compacted'],
+    [
+      'a snapshot that was never received',
+      { snapshot: { metadata: { index: 50, term: 2, conf }, data: Buffer.alloc(0) } },
+      'raft-snapshot-misplaced',
+    ],
+  ])('%s', async (_name, part, code) => {
+    const storage = await open();
+    const a = await storage.openGroup('a', conf);
+    await storage.openGroup('b', conf);
+    await storage.write([turn('a', { entries: run(1, 5, 1) })]);
+    await a.saveSnapshot({ index: 3, term: 1, conf }, []);
+    await expect(
+      storage.write([turn('b', { hardState: hard(9, 'n1', 0) }), turn('a', part)]),
+    ).rejects.toMatchObject({ code });
+    expect(texts(a)).toHaveLength(5);
+    expect((await storage.openGroup('b', conf)).initialState().hardState.term).toBe(0);
+    expect(storage.status.state).toBe('open');
+    await storage.close();
+  });
+
+  it('a group that is not open, an id that is no file name', async () => {
+    const storage = await open();
+    await expect(storage.write([turn('x', {})])).rejects.toMatchObject({ code: 'raft-group-not-open' });
+    await expect(storage.openGroup('../x', conf)).rejects.toMatchObject({ code: 'raft-group-id-invalid' });
+    await storage.close();
+  });
+
+  it('an option that cannot work', async () => {
+    await expect(open({ entriesPerSegment: 0 })).rejects.toMatchObject({
+      code: 'raft-storage-invalid-option',
+    });
+  });
+});
+
+describe('snapshots', () => {
+  it('one at a time is made', async () => {
+    const storage = await open();
+    const a = await storage.openGroup('a', conf);
+    await storage.write([turn('a', { entries: run(1, 9, 1) })]);
+    const first = a.saveSnapshot({ index: 5, term: 1, conf }, [Buffer.from('five')]);
+    await expect(a.saveSnapshot({ index: 6, term: 1, conf }, [])).rejects.toMatchObject({
+      code: 'raft-snapshot-busy',
+    });
+    await first;
+    expect(await stateOf(a)).toBe('five');
+    await storage.close();
+  });
+
+  it('one of entries that the log has not is refused', async () => {
+    const storage = await open();
+    const a = await storage.openGroup('a', conf);
+    await storage.write([turn('a', { entries: run(1, 9, 1) })]);
+    for (const metadata of [
+      { index: 10, term: 1, conf },
+      { index: 5, term: 2, conf },
+    ]) {
+      await expect(a.saveSnapshot(metadata, [])).rejects.toMatchObject({ code: 'raft-snapshot-misplaced' });
+    }
+    await storage.close();
+  });
+
+  it('one that is replaced while it is read is read to its end', async () => {
+    const storage = await open();
+    const a = await storage.openGroup('a', conf);
+    await storage.write([turn('a', { entries: run(1, 9, 1) })]);
+    await a.saveSnapshot({ index: 5, term: 1, conf }, [Buffer.alloc(600_000, 5)]);
+    const reading = a.readSnapshot()[Symbol.asyncIterator]();
+    let bytes = (await reading.next()).value.length as number;
+    await a.saveSnapshot({ index: 6, term: 1, conf }, [Buffer.from('six')]);
+    expect((await readdir(directory)).filter((name) => name.endsWith('.snap'))).toEqual([
+      'snapshot-a-1-6.snap',
+    ]);
+    for (let next = await reading.next(); next.done !== true; next = await reading.next())
+      bytes += next.value.length;
+    expect(bytes).toBe(600_000);
+    expect(await stateOf(a)).toBe('six');
+    await storage.close();
+  });
+
+  it('closing does not wait for a peer that sends nothing more', async () => {
+    const storage = await open();
+    const a = await storage.openGroup('a', conf);
+    const hanging = { [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => undefined) }) };
+    const received = a.receiveSnapshot({ index: 5, term: 1, conf }, hanging);
+    const refused = expect(received).rejects.toMatchObject({ code: 'storage-closed' });
+    await storage.close();
+    await refused;
+    expect((await readdir(directory)).filter((name) => name.includes('.snap'))).toEqual([]);
+  });
+
+  it('those received and never installed are bounded, and gone after a restart', async () => {
+    const storage = await open();
+    const a = await storage.openGroup('a', conf);
+    for (const index of [5, 6, 7, 8]) await a.receiveSnapshot({ index, term: 1, conf }, chunksOf('x'));
+    const names = async (): Promise<string[]> =>
+      (await readdir(directory)).filter((name) => name.endsWith('.snap'));
+    expect((await names()).sort()).toEqual(['snapshot-a-1-7.snap', 'snapshot-a-1-8.snap']);
+    await storage.close();
+    await (await open()).close();
+    expect(await names()).toEqual([]);
+  });
+});
+
+it('a turn larger than a record of the journal is cut into several, and is whole afterwards', async () => {
+  const storage = await open({ maxRecordBytes: 4_096 });
+  await storage.openGroup('a', conf);
+  const before = storage.statistics();
+  const large = run(1, 40, 2).map((one) => ({ ...one, data: Buffer.alloc(1_000, one.index) }));
+  await storage.write([turn('a', { entries: large, hardState: hard(2, 'n1', 30) })]);
+  const after = storage.statistics();
+  expect(after.journalAppends - before.journalAppends).toBeGreaterThan(10);
+  await storage.close();
+  const again = await open();
+  const a = await again.openGroup('a', conf);
+  expect(a.initialState().hardState).toEqual(hard(2, 'n1', 30));
+  expect(a.entries(1, 41, Infinity).map(({ data }) => data.length)).toEqual(
+    Array.from({ length: 40 }, () => 1_000),
+  );
+  await again.close();
+});
+
 describe('when the disk refuses', () => {
   it('the storage fails for good and says so once', async () => {
     let refuse = false;
@@ -192,6 +371,21 @@ describe('when the disk refuses', () => {
     await expect(storage.write([turn('a', { entries: run(2, 2, 1) })])).rejects.toBe(failed);
     expect(told).toEqual([failed]);
     expect(storage.status).toEqual({ state: 'failed', error: failed });
+    await storage.close();
+  });
+
+  it('a failure behind the journal fails the storage, too', async () => {
+    const files = new FailingFiles(directory);
+    const storage = await open({ files });
+    await storage.openGroup('a', conf);
+    const told = new Promise<Error>((resolve) => storage.onFailed(resolve));
+    files.full = true;
+    // Durable in the journal, so this may well succeed; what comes after may not.
+    await storage.write([turn('a', { entries: run(1, 1, 1) })]).catch(() => undefined);
+    expect(await told).toMatchObject({ code: 'storage-failed' });
+    await expect(storage.write([turn('a', { entries: run(2, 2, 1) })])).rejects.toMatchObject({
+      code: 'storage-failed',
+    });
     await storage.close();
   });
 });

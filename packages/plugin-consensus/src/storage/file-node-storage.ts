@@ -315,8 +315,6 @@ export class FileNodeStorage implements NodeStorage {
       abort = reject;
       this.#aborts.add(reject);
     });
-    // It may reject when nobody races with it any more.
-    promise.catch(() => undefined);
     return {
       promise,
       release: () => {

@@ -30,6 +30,8 @@ export async function writeSnapshot(
 ): Promise<string> {
   const name = snapshotName(groupId, metadata);
   const temporary = `${name}.${++temporaryNames}.tmp`;
+  // It may be rejected while nobody races with it.
+  aborted.catch(() => undefined);
   let finished = false;
   try {
     const file = await files.create(temporary);

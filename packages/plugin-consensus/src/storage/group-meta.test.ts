@@ -1,0 +1,68 @@
+// Given a group's checkpoint on the real disk.
+
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { type GroupMeta, loadMeta, metaName, parseMetaName, saveMeta } from './group-meta.js';
+import { NodeStorageFiles } from './node-storage-files.js';
+import { TEST_CONF } from './testing/storage-model.js';
+
+let directory = '';
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'dw-meta-'));
+});
+afterEach(async () => {
+  await rm(directory, { recursive: true, force: true });
+});
+
+const meta: GroupMeta = {
+  groupId: 'orders',
+  bootstrap: TEST_CONF,
+  hardState: { term: 4, vote: 'n2', commit: 9 },
+  snapshot: { index: 7, term: 3, conf: TEST_CONF },
+  compacted: { index: 5, term: 3 },
+  segments: [{ start: 1, last: 9, bytes: 333, sealed: false }],
+  journalPosition: 77,
+};
+
+it('is the same when it is read back, also without vote and snapshot', async () => {
+  const files = new NodeStorageFiles(directory);
+  const bare = {
+    ...meta,
+    hardState: { ...meta.hardState, vote: undefined },
+    snapshot: undefined,
+    segments: [],
+  };
+  for (const one of [meta, bare]) {
+    await saveMeta(files, one);
+    expect(await loadMeta(files, 'orders')).toEqual(one);
+  }
+  expect(parseMetaName(metaName('a.b-c'))).toBe('a.b-c');
+});
+
+it('is damaged, and says so with its name, when any bit or any part of it is', async () => {
+  const files = new NodeStorageFiles(directory);
+  await saveMeta(files, meta);
+  const path = join(directory, metaName('orders'));
+  const sound = await readFile(path);
+  for (let bit = 0; bit < sound.length * 8 - 8; bit += 37) {
+    const bad = Buffer.from(sound);
+    bad[bit >> 3] = (bad[bit >> 3] as number) ^ (1 << (bit & 7));
+    await writeFile(path, bad);
+    const error = await loadMeta(files, 'orders').catch((thrown: unknown) => thrown);
+    expect(['raft-log-damaged', 'raft-storage-format-unknown']).toContain((error as { code: string }).code);
+    expect(String(error)).toContain(path);
+  }
+  for (let length = 0; length < sound.length; length += 17) {
+    await writeFile(path, sound.subarray(0, length));
+    await expect(loadMeta(files, 'orders')).rejects.toMatchObject({ code: 'raft-log-damaged' });
+  }
+});
+
+it('is refused when it is that of another group', async () => {
+  const files = new NodeStorageFiles(directory);
+  await saveMeta(files, meta);
+  await writeFile(join(directory, metaName('other')), await readFile(join(directory, metaName('orders'))));
+  await expect(loadMeta(files, 'other')).rejects.toMatchObject({ code: 'raft-log-damaged' });
+});
