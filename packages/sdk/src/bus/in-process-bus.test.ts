@@ -459,6 +459,13 @@ describe('send', () => {
     expect(await first).toBe('bus-closed');
   });
 
+  it('makes room for the next request when one is answered', async () => {
+    await bus.reconfigureLimitsAsync({ maxConcurrentOperations: 1 });
+    bus.respond('a', (message: BusMessage<number>) => message.payload);
+    for (const i of [1, 2, 3]) expect(await bus.send('a', i)).toBe(i);
+    expect(bus.getScalingMetrics().get('bus.pendingRequests')).toBe(0);
+  });
+
   it('has one responder for a topic, and room for another when that one ends', async () => {
     const first = bus.respond('a', () => new Promise(() => {}));
     expect(codeOf(() => bus.respond('a', () => 1))).toBe('bus-responder-exists');
@@ -543,6 +550,16 @@ describe('bounds and limits', () => {
     const published = [...bus.topicStatistics().values()].reduce((sum, one) => sum + one.published, 0);
     const delivered = [...bus.topicStatistics().values()].reduce((sum, one) => sum + one.delivered, 0);
     expect([published, delivered]).toEqual([4, 4]);
+  });
+
+  it('counts what is delivered on a topic that was forgotten meanwhile', async () => {
+    await bus.reconfigureLimitsAsync({ maxCacheEntries: 2 });
+    bus.subscribe('t.*', () => {});
+    bus.publish('t.1', 0);
+    await settle();
+    for (const name of ['t.1', 't.2', 't.3']) bus.publish(name, 0);
+    await settle();
+    expect(bus.topicStatistics().get('(forgotten)')).toMatchObject({ published: 2, delivered: 2 });
   });
 
   it('shows the standard metrics and its own', () => {
