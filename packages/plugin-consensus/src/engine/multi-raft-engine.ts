@@ -138,6 +138,7 @@ export class MultiRaftEngine implements GroupHost {
   get counters() {
     return {
       lostFrames: this.outbox.lost,
+      appendsSent: this.outbox.appends,
       malformedFrames: this.malformedFrames,
       stalls: this.ticks.stalls,
       snapshotsSent: this.sender.sent,

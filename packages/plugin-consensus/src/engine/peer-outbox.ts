@@ -23,6 +23,7 @@ interface Outgoing {
 export class PeerOutbox {
   private readonly outgoing = new Map<string, Outgoing>();
   private lostFrames = 0;
+  private appendCount = 0;
 
   /** @param onLost Told of groups whose entries did not go out to a peer. */
   constructor(
@@ -33,6 +34,11 @@ export class PeerOutbox {
   /** Frames that the transport did not take. */
   get lost(): number {
     return this.lostFrames;
+  }
+
+  /** Messages with entries that were added. */
+  get appends(): number {
+    return this.appendCount;
   }
 
   /** Adds a message; it goes out with the next {@link flush}. */
@@ -48,7 +54,9 @@ export class PeerOutbox {
       this.outgoing.set(to, outgoing);
     }
     outgoing.frame.add(groupId, message);
-    if (message.entries.length > 0) outgoing.withEntries.add(groupId);
+    if (message.entries.length === 0) return;
+    this.appendCount++;
+    outgoing.withEntries.add(groupId);
   }
 
   /** Sends everything. */

@@ -1,0 +1,347 @@
+// Brings each operation to a node that can carry it out: here if the group's leader (for a read, any replica) is here,
+// else over the transport. An operation that certainly did nothing is tried again elsewhere until its time is up. One
+// that may have happened is not, unless it carries an idempotency key, which makes a second try harmless.
+
+import type { Clock, DwError, IPeerTransport, Logger, RaftGroupStatus } from '@datawarehouse/sdk';
+import { errorMessage, isDwError } from '@datawarehouse/sdk';
+import { ByteReader } from '../codec/byte-reader.js';
+import { ByteWriter } from '../codec/byte-writer.js';
+import { groupUnknown, noLeader, outcomeUnknown, requestAborted } from '../errors.js';
+import type { EntryKind } from '../engine/entry-envelope.js';
+import type { MultiRaftEngine } from '../engine/multi-raft-engine.js';
+import { MAX_KEY_BYTES, readOutcome } from '../state/command.js';
+import { ForwardClient } from './forward-client.js';
+import type { ForwardLimits } from './forward-client.js';
+import type { ForwardOperation } from './forward-codec.js';
+import { FORWARD_CHANNEL, decodeForwardFrame, holdsRequests } from './forward-codec.js';
+import { ForwardServer } from './forward-server.js';
+import type { Committed } from './local-operations.js';
+import { LocalOperations } from './local-operations.js';
+import type { GroupPlacement } from './placement.js';
+
+/** Codes of errors after which nothing happened, and another node or a little later may do better. */
+const TRY_AGAIN = new Set([
+  'not-leader',
+  'no-leader',
+  'leadership-lost',
+  'peer-unreachable',
+  'peer-queue-full',
+  'draining',
+  'consensus-not-running',
+  'group-failed',
+  'storage-failed',
+]);
+const FIRST_WAIT_MS = 10;
+const LONGEST_WAIT_MS = 100;
+const MAX_LOGGED_FRAMES = 10;
+
+/** Limits of the router; asked at each use. */
+export interface RouterLimits extends ForwardLimits {
+  readonly requestTimeoutMs: number;
+  /** Operations that wait for a leader; more fail at once. */
+  readonly maxQueueDepth: number;
+}
+
+/** A value and its version, as a replica has it. */
+export interface VersionedValue {
+  readonly value: Uint8Array;
+  readonly version: number;
+}
+
+/** Where an operation goes: `undefined` is this node. */
+type Target = { readonly peer: string | undefined };
+
+/** Routes operations to the groups' leaders. */
+export class GroupRouter {
+  readonly local: LocalOperations;
+  /** Frames of forwarded requests that were refused as malformed. */
+  malformedFrames = 0;
+  private readonly client: ForwardClient;
+  private readonly server: ForwardServer;
+  private readonly placements: ReadonlyMap<string, GroupPlacement>;
+  private readonly disposables: Disposable[];
+  /** Woken when any group's leader changes. */
+  private readonly waiters = new Set<() => void>();
+  /** Who led a group that has no replica here, when somebody last told. */
+  private readonly hints = new Map<string, string>();
+  private stopped = false;
+
+  constructor(
+    private readonly engine: MultiRaftEngine,
+    private readonly transport: IPeerTransport,
+    private readonly clock: Clock,
+    private readonly log: Logger,
+    placements: readonly GroupPlacement[],
+    groupOf: (key: string) => string,
+    private readonly limits: () => RouterLimits,
+  ) {
+    this.placements = new Map(placements.map((placement) => [placement.id, placement]));
+    this.local = new LocalOperations(engine, clock, groupOf);
+    this.client = new ForwardClient(transport, clock, limits);
+    this.server = new ForwardServer(
+      transport,
+      this.local,
+      clock,
+      () => limits().requestTimeoutMs,
+      (reason) => log.warn({ reason }, 'could not send an answer to a peer'),
+    );
+    this.disposables = [
+      transport.handle(FORWARD_CHANNEL, { onMessage: (from, payload) => this.receive(from, payload) }),
+      transport.onPeerStateChanged((peer, state) => {
+        if (state === 'disconnected') this.client.onDisconnected(peer);
+        this.leaderChanged();
+      }),
+    ];
+  }
+
+  /** Operations waiting for a leader. */
+  get queueDepth(): number {
+    return this.waiters.size;
+  }
+
+  /** Requests under way to other nodes, and from them. */
+  get forwards(): { readonly outgoing: number; readonly incoming: number; readonly lostReplies: number } {
+    return { outgoing: this.client.size, incoming: this.server.size, lostReplies: this.server.lostReplies };
+  }
+
+  /** Clock time at which an operation that begins now gives up. */
+  deadline(): number {
+    return this.clock.now() + this.limits().requestTimeoutMs;
+  }
+
+  /** Wakes what waits for a leader. */
+  leaderChanged(): void {
+    if (this.waiters.size === 0) return;
+    const waiters = [...this.waiters];
+    this.waiters.clear();
+    for (const wake of waiters) wake();
+  }
+
+  /**
+   * Proposes to a group, wherever its leader is.
+   * @param repeatable Whether a second try of a write that may have happened is harmless.
+   * @throws DwError: with any code but `outcome-unknown` it did not happen and never will.
+   */
+  propose(
+    groupId: string,
+    kind: EntryKind,
+    data: Uint8Array,
+    repeatable: boolean,
+    signal?: AbortSignal,
+  ): Promise<Committed> {
+    const deadline = this.deadline();
+    const attempt = async ({ peer }: Target): Promise<Committed> => {
+      if (peer === undefined) return this.local.propose(groupId, kind, data, deadline, signal);
+      const operation = kind === 'key-value' ? 'propose-key-value' : 'propose-opaque';
+      try {
+        const body = await this.client.request(peer, operation, groupId, data, deadline);
+        const reader = new ByteReader(body, 'an answer to a write');
+        return { index: reader.varint(), outcome: readOutcome(reader) };
+      } catch (error) {
+        // Whatever it is, if an answer was there and cannot be read the write may have happened.
+        if (isDwError(error, 'answer-lost') || isDwError(error, 'frame-malformed')) {
+          throw outcomeUnknown(groupId, error.message);
+        }
+        throw error;
+      }
+    };
+    return this.route(groupId, deadline, attempt, { needsLeader: true, repeatable, signal });
+  }
+
+  /** Reads a key linearizably. */
+  get(groupId: string, key: string, signal?: AbortSignal): Promise<VersionedValue | undefined> {
+    const deadline = this.deadline();
+    const attempt = async ({ peer }: Target): Promise<VersionedValue | undefined> => {
+      if (peer === undefined) return (await this.local.confirm(groupId, deadline)).state.get(key);
+      const writer = new ByteWriter(key.length + 8);
+      writer.text(key);
+      const body = await this.client.request(peer, 'get', groupId, writer.finish(), deadline);
+      if (body.length === 0) return undefined;
+      const reader = new ByteReader(body, 'an answer to a read');
+      return { version: reader.varint(), value: reader.rest() };
+    };
+    return this.route(groupId, deadline, attempt, { needsLeader: false, repeatable: true, signal });
+  }
+
+  /** Lists a group's keys linearizably. */
+  list(
+    groupId: string,
+    prefix: string,
+    after: string | undefined,
+    limit: number,
+    signal?: AbortSignal,
+  ): Promise<readonly { key: string; version: number }[]> {
+    const deadline = this.deadline();
+    const attempt = async ({ peer }: Target) => {
+      if (peer === undefined) {
+        return (await this.local.confirm(groupId, deadline)).state.list(prefix, after, limit);
+      }
+      const writer = new ByteWriter(64);
+      writer.text(prefix);
+      writer.u8(after === undefined ? 0 : 1);
+      writer.text(after ?? '');
+      writer.varint(limit);
+      const body = await this.client.request(peer, 'list', groupId, writer.finish(), deadline);
+      const reader = new ByteReader(body, 'an answer to a list');
+      return Array.from({ length: Math.min(reader.varint(), limit) }, () => {
+        const key = reader.text(MAX_KEY_BYTES);
+        return { key, version: reader.varint() };
+      });
+    };
+    return this.route(groupId, deadline, attempt, { needsLeader: false, repeatable: true, signal });
+  }
+
+  /** A group as this node sees it, or as a peer does when it has no replica here. */
+  async status(groupId: string): Promise<RaftGroupStatus> {
+    if (this.engine.group(groupId) !== undefined) return this.local.status(groupId);
+    const deadline = this.deadline();
+    const attempt = async ({ peer }: Target): Promise<RaftGroupStatus> => {
+      if (peer === undefined) return this.local.status(groupId);
+      const body = await this.client.request(peer, 'status', groupId, new Uint8Array(0), deadline);
+      return JSON.parse(Buffer.from(body).toString()) as RaftGroupStatus;
+    };
+    return this.route(groupId, deadline, attempt, { needsLeader: false, repeatable: true });
+  }
+
+  /** Moves leadership. @throws DwError `transfer-target-invalid`, `transfer-failed`, `no-leader`. */
+  async transfer(groupId: string, to: string): Promise<void> {
+    const writer = new ByteWriter(64);
+    writer.text(to);
+    await this.administer(groupId, 'transfer', writer.finish(), (deadline) =>
+      this.local.transfer(groupId, to, deadline),
+    );
+  }
+
+  /** Takes a snapshot here, or at a peer when the group has no replica here. @returns its index. */
+  async snapshot(groupId: string): Promise<number> {
+    if (this.engine.group(groupId) !== undefined) return this.local.snapshot(groupId);
+    const body = await this.administer(groupId, 'snapshot', new Uint8Array(0), async () => undefined);
+    return body === undefined ? 0 : new ByteReader(body, 'an answer').varint();
+  }
+
+  /** Stops serving and fails what is under way. */
+  stop(): void {
+    this.stopped = true;
+    for (const disposable of this.disposables.splice(0)) disposable[Symbol.dispose]();
+    this.server.stop();
+    this.client.stop();
+    this.leaderChanged();
+  }
+
+  private administer(
+    groupId: string,
+    operation: ForwardOperation,
+    body: Uint8Array,
+    here: (deadline: number) => Promise<void>,
+  ): Promise<Uint8Array | undefined> {
+    const deadline = this.deadline();
+    const attempt = async ({ peer }: Target): Promise<Uint8Array | undefined> => {
+      if (peer !== undefined) return this.client.request(peer, operation, groupId, body, deadline);
+      await here(deadline);
+      return undefined;
+    };
+    return this.route(groupId, deadline, attempt, { needsLeader: true, repeatable: true });
+  }
+
+  private async route<T>(
+    groupId: string,
+    deadline: number,
+    attempt: (target: Target) => Promise<T>,
+    options: {
+      readonly needsLeader: boolean;
+      readonly repeatable: boolean;
+      readonly signal?: AbortSignal | undefined;
+    },
+  ): Promise<T> {
+    const placement = this.placements.get(groupId);
+    if (placement === undefined) throw groupUnknown(groupId);
+    let lastUnknown: DwError | undefined;
+    for (let tries = 0; ; tries++) {
+      // A repeatable write of which one try may have happened stays unknown until another try says more.
+      if (options.signal?.aborted === true) throw lastUnknown ?? requestAborted();
+      const target = this.target(groupId, placement, options.needsLeader, tries);
+      let failure: DwError;
+      try {
+        if (target === undefined) throw noLeader(groupId);
+        return await attempt(target);
+      } catch (error) {
+        if (!isDwError(error)) throw error;
+        failure = error;
+      }
+      this.learn(groupId, failure);
+      const unknown = failure.code === 'outcome-unknown' || failure.code === 'answer-lost';
+      if (unknown) lastUnknown = failure;
+      const again = TRY_AGAIN.has(failure.code) || (unknown && options.repeatable);
+      if (!again || this.stopped) throw this.verdict(failure, lastUnknown);
+      const wait = Math.min(FIRST_WAIT_MS * 2 ** Math.min(tries, 8), LONGEST_WAIT_MS);
+      if (this.clock.now() + wait >= deadline) {
+        throw this.verdict(failure.code === 'not-leader' ? noLeader(groupId) : failure, lastUnknown);
+      }
+      await this.waitForChange(groupId, wait);
+    }
+  }
+
+  /** Once a try may have happened, a later refusal does not say that nothing did. */
+  private verdict(failure: DwError, lastUnknown: DwError | undefined): DwError {
+    return lastUnknown ?? failure;
+  }
+
+  private target(
+    groupId: string,
+    placement: GroupPlacement,
+    needsLeader: boolean,
+    tries: number,
+  ): Target | undefined {
+    const here = this.engine.nodeId;
+    const group = this.engine.group(groupId);
+    if (group !== undefined && this.local.serves(groupId)) {
+      if (!needsLeader || group.isLeader) return { peer: undefined };
+      return group.leader === undefined ? undefined : { peer: group.leader };
+    }
+    const hint = this.hints.get(groupId);
+    if (hint !== undefined && hint !== here && tries % 2 === 0) return { peer: hint };
+    const others = placement.voters.filter((voter) => voter !== here);
+    const reachable = others.filter((voter) =>
+      this.transport.peers().some((peer) => peer.id === voter && peer.state === 'connected'),
+    );
+    const candidates = reachable.length > 0 ? reachable : others;
+    const peer = candidates[tries % Math.max(1, candidates.length)];
+    return peer === undefined ? undefined : { peer };
+  }
+
+  private learn(groupId: string, failure: DwError): void {
+    const leaderId = failure.details?.['leaderId'];
+    if (typeof leaderId === 'string' && this.placements.get(groupId)?.voters.includes(leaderId) === true) {
+      this.hints.set(groupId, leaderId);
+    } else if (failure.code !== 'overloaded') {
+      this.hints.delete(groupId);
+    }
+  }
+
+  private async waitForChange(groupId: string, ms: number): Promise<void> {
+    if (this.waiters.size >= this.limits().maxQueueDepth) throw noLeader(groupId);
+    await new Promise<void>((resolve) => {
+      const wake = (): void => {
+        timer.cancel();
+        this.waiters.delete(wake);
+        resolve();
+      };
+      const timer = this.clock.setTimeout(wake, ms);
+      this.waiters.add(wake);
+    });
+  }
+
+  private receive(from: string, payload: Buffer): void {
+    try {
+      // The payload is lent for this call. Requests live on, so they get a copy; replies are copied one by one.
+      const frame = decodeForwardFrame(holdsRequests(payload) ? Buffer.from(payload) : payload);
+      if (frame.kind === 'replies') this.client.onReplies(from, frame.replies);
+      else this.server.onRequests(from, frame.requests);
+    } catch (error) {
+      if (!isDwError(error, 'frame-malformed')) throw error;
+      this.malformedFrames++;
+      if (this.malformedFrames > MAX_LOGGED_FRAMES) return;
+      this.log.warn({ peer: from, reason: errorMessage(error) }, 'refused a frame of forwarded requests');
+    }
+  }
+}

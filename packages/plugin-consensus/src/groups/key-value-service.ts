@@ -1,0 +1,204 @@
+// The key-value store as plugins and the HTTP API see it: checks what comes in, finds the group that owns a key, and
+// turns outcomes into answers and errors.
+
+import type {
+  IKeyValueStore,
+  KeyValuePage,
+  KeyValueReadOptions,
+  KeyValueWriteOptions,
+  KeyValueWriteResult,
+  ReplicatedValue,
+} from '@datawarehouse/sdk';
+import {
+  groupFailed,
+  idempotencyKeyReused,
+  keyInvalid,
+  overloaded,
+  requestInvalid,
+  storeFull,
+  valueTooLarge,
+  versionMismatch,
+} from '../errors.js';
+import type { CommandOutcome, WriteCondition } from '../state/command.js';
+import { MAX_IDEMPOTENCY_KEY_LENGTH, MAX_KEY_BYTES, encodeCommand } from '../state/command.js';
+import { MAX_KEYS_PER_GROUP } from '../state/key-value-state.js';
+import { compareUtf8 } from '../state/utf8-order.js';
+import type { GroupRouter } from './group-router.js';
+
+const DEFAULT_LIST_LIMIT = 100;
+const MAX_LIST_LIMIT = 1_000;
+/** A code unit that is half of a character, with no other half beside it: no UTF-8 stands for it. */
+const LONE_SURROGATE = /\p{Surrogate}/u;
+
+/** Limits of the service; asked at each use. */
+export interface ServiceLimits {
+  readonly maxValueBytes: number;
+  readonly maxConcurrentOperations: number;
+}
+
+/** The replicated key-value store. */
+export class KeyValueService implements IKeyValueStore {
+  private underWay = 0;
+  private reads = 0;
+  private writes = 0;
+
+  constructor(
+    private readonly router: GroupRouter,
+    private readonly groupIds: readonly string[],
+    private readonly groupOf: (key: string) => string,
+    private readonly limits: () => ServiceLimits,
+  ) {}
+
+  /** Operations under way, and how many there were since the start. */
+  get counters(): { readonly underWay: number; readonly reads: number; readonly writes: number } {
+    return { underWay: this.underWay, reads: this.reads, writes: this.writes };
+  }
+
+  /** Refuses at once when the node has enough to do. @throws DwError `overloaded`. */
+  admit(): void {
+    if (this.underWay >= this.limits().maxConcurrentOperations) {
+      throw overloaded('operations', 'maxConcurrentOperations', 500);
+    }
+  }
+
+  putAsync(key: string, value: Uint8Array, options: KeyValueWriteOptions = {}): Promise<KeyValueWriteResult> {
+    return this.counted(async () => {
+      const { maxValueBytes } = this.limits();
+      checkKey(key);
+      if (value.length > maxValueBytes) throw valueTooLarge(value.length, maxValueBytes);
+      const { outcome, group } = await this.write('put', key, value, options);
+      if (outcome.status !== 'written') throw refusal(key, group, outcome, options);
+      return { version: outcome.version, group };
+    });
+  }
+
+  deleteAsync(
+    key: string,
+    options: KeyValueWriteOptions = {},
+  ): Promise<KeyValueWriteResult & { readonly existed: boolean }> {
+    return this.counted(async () => {
+      checkKey(key);
+      const { outcome, group } = await this.write('delete', key, undefined, options);
+      if (outcome.status !== 'deleted') throw refusal(key, group, outcome, options);
+      return { version: outcome.version, existed: outcome.existed, group };
+    });
+  }
+
+  getAsync(key: string, options: KeyValueReadOptions = {}): Promise<ReplicatedValue | undefined> {
+    return this.counted(async () => {
+      checkKey(key);
+      this.reads++;
+      const group = this.groupOf(key);
+      // Without a replica here there is no state of this node's own to read.
+      if (options.consistency === 'stale' && this.router.local.serves(group)) {
+        const record = this.router.local.peek(group, key);
+        return record === undefined ? undefined : { value: record.value, version: record.version };
+      }
+      const found = await this.router.get(group, key, options.signal);
+      return found === undefined ? undefined : { value: found.value, version: found.version };
+    });
+  }
+
+  listAsync(
+    query: { readonly prefix?: string; readonly after?: string; readonly limit?: number },
+    options: KeyValueReadOptions = {},
+  ): Promise<KeyValuePage> {
+    return this.counted(async () => {
+      const { prefix = '', after, limit = DEFAULT_LIST_LIMIT } = query;
+      if (prefix !== '') checkKey(prefix);
+      if (after !== undefined && after !== '') checkKey(after);
+      if (!Number.isSafeInteger(limit) || limit < 1 || limit > MAX_LIST_LIMIT) {
+        throw requestInvalid(
+          `The limit of a list cannot be ${limit}`,
+          `give a whole number from 1 to ${MAX_LIST_LIMIT}`,
+        );
+      }
+      this.reads++;
+      const start = after === '' ? undefined : after;
+      // One more than asked for tells whether there is more.
+      const pages = await Promise.all(
+        this.groupIds.map((group) => this.listGroup(group, prefix, start, limit + 1, options)),
+      );
+      const all = pages.flat().sort((a, b) => compareUtf8(a.key, b.key));
+      const items = all.slice(0, limit);
+      return { items, next: all.length > limit ? items[items.length - 1]?.key : undefined };
+    });
+  }
+
+  private async listGroup(
+    group: string,
+    prefix: string,
+    after: string | undefined,
+    limit: number,
+    options: KeyValueReadOptions,
+  ): Promise<readonly { key: string; version: number }[]> {
+    if (options.consistency === 'stale' && this.router.local.serves(group)) {
+      return this.router.local.peekList(group, prefix, after, limit);
+    }
+    return this.router.list(group, prefix, after, limit, options.signal);
+  }
+
+  private async write(
+    op: 'put' | 'delete',
+    key: string,
+    value: Uint8Array | undefined,
+    { ifVersion, idempotencyKey, signal }: KeyValueWriteOptions,
+  ): Promise<{ readonly outcome: CommandOutcome; readonly group: string }> {
+    checkCondition(ifVersion);
+    if (idempotencyKey !== undefined) checkIdempotencyKey(idempotencyKey);
+    this.writes++;
+    const group = this.groupOf(key);
+    const command = encodeCommand(op, key, value, ifVersion, idempotencyKey);
+    const { outcome } = await this.router.propose(
+      group,
+      'key-value',
+      command,
+      idempotencyKey !== undefined,
+      signal,
+    );
+    return { outcome, group };
+  }
+
+  private async counted<T>(work: () => Promise<T>): Promise<T> {
+    this.admit();
+    this.underWay++;
+    try {
+      return await work();
+    } finally {
+      this.underWay--;
+    }
+  }
+}
+
+function checkKey(key: string): void {
+  if (typeof key !== 'string' || key.length === 0) throw keyInvalid('is empty');
+  if (key.length * 3 > MAX_KEY_BYTES && Buffer.byteLength(key) > MAX_KEY_BYTES) {
+    throw keyInvalid(`has ${Buffer.byteLength(key)} bytes; at most ${MAX_KEY_BYTES} are allowed`);
+  }
+  if (LONE_SURROGATE.test(key)) throw keyInvalid('is not well-formed text');
+}
+
+function checkCondition(condition: WriteCondition): void {
+  if (condition === undefined || condition === 'absent') return;
+  if (!Number.isSafeInteger(condition) || condition < 0) {
+    throw requestInvalid(
+      `${condition} is no version`,
+      'give a version that a read or write answered, or "absent"',
+    );
+  }
+}
+
+function checkIdempotencyKey(key: string): void {
+  if (key.length >= 1 && key.length <= MAX_IDEMPOTENCY_KEY_LENGTH && !LONE_SURROGATE.test(key)) return;
+  throw requestInvalid(
+    `The idempotency key has ${key.length} characters`,
+    `use 1 to ${MAX_IDEMPOTENCY_KEY_LENGTH} characters, new for each request`,
+  );
+}
+
+function refusal(key: string, group: string, outcome: CommandOutcome, options: KeyValueWriteOptions): Error {
+  if (outcome.status === 'version-mismatch') return versionMismatch(key, outcome.currentVersion);
+  if (outcome.status === 'idempotency-key-reused') return idempotencyKeyReused(options.idempotencyKey ?? '');
+  if (outcome.status === 'store-full') return storeFull(group, MAX_KEYS_PER_GROUP);
+  return groupFailed(group, new Error(`an outcome ${outcome.status} for a write`));
+}

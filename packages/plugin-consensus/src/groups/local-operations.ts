@@ -1,0 +1,121 @@
+// What this node's own replicas can do for a client or for another node that asks on a client's behalf.
+
+import type { Clock, DwError, RaftGroupStatus } from '@datawarehouse/sdk';
+import {
+  groupMismatch,
+  groupUnknown,
+  noLeader,
+  notLeader,
+  transferFailed,
+  transferTargetInvalid,
+} from '../errors.js';
+import type { EntryKind } from '../engine/entry-envelope.js';
+import type { MultiRaftEngine } from '../engine/multi-raft-engine.js';
+import type { Proposal } from '../engine/proposal.js';
+import type { RaftGroup } from '../engine/raft-group.js';
+import type { CommandOutcome } from '../state/command.js';
+import { commandKey } from '../state/command.js';
+import type { KeyValueRecord } from '../state/key-value-state.js';
+
+/** What a committed proposal answers. */
+export interface Committed {
+  readonly index: number;
+  readonly outcome: CommandOutcome;
+}
+
+const POLL_MS = 10;
+
+/** Operations on the replicas of this node. Each throws `group-unknown` when the group has none here. */
+export class LocalOperations {
+  constructor(
+    private readonly engine: MultiRaftEngine,
+    private readonly clock: Clock,
+    /** The group that owns a key. */
+    private readonly groupOf: (key: string) => string,
+  ) {}
+
+  /** Whether the group has a replica here that runs. */
+  serves(groupId: string): boolean {
+    return this.engine.refusal === undefined && this.engine.group(groupId)?.failed === undefined;
+  }
+
+  /** Proposes at the leader. @throws as {@link RaftGroup.submit}, and what became of the proposal. */
+  propose(
+    groupId: string,
+    kind: EntryKind,
+    data: Uint8Array,
+    deadline: number,
+    signal?: AbortSignal,
+  ): Promise<Committed> {
+    return new Promise((resolve, reject) => {
+      const group = this.find(groupId);
+      if (kind === 'key-value') {
+        const owner = this.groupOf(commandKey(data));
+        if (owner !== groupId) throw groupMismatch(groupId, owner);
+      }
+      const abandon = (): void => group.abandon(proposal);
+      const proposal: Proposal = group.submit(kind, data, deadline, (result) => {
+        signal?.removeEventListener('abort', abandon);
+        if (!result.ok) {
+          reject(result.error);
+          return;
+        }
+        this.engine.commitLatency.record(this.clock.now() - proposal.submittedAt);
+        resolve(result);
+      });
+      signal?.addEventListener('abort', abandon, { once: true });
+    });
+  }
+
+  /** Resolves when the group's state here may be read linearizably. */
+  confirm(groupId: string, deadline: number): Promise<RaftGroup> {
+    return new Promise((resolve, reject) => {
+      const group = this.find(groupId);
+      group.read(deadline, (error: DwError | undefined) => {
+        if (error === undefined) resolve(group);
+        else reject(group.leader === undefined ? noLeader(groupId) : error);
+      });
+    });
+  }
+
+  /** A key as this node has it. */
+  peek(groupId: string, key: string): KeyValueRecord | undefined {
+    return this.find(groupId).state.get(key);
+  }
+
+  /** Keys as this node has them. */
+  peekList(groupId: string, prefix: string, after: string | undefined, limit: number) {
+    return this.find(groupId).state.list(prefix, after, limit);
+  }
+
+  status(groupId: string): RaftGroupStatus {
+    return this.find(groupId).status();
+  }
+
+  /** Hands leadership over and resolves when this node has heard of the new leader. */
+  async transfer(groupId: string, to: string, deadline: number): Promise<void> {
+    const group = this.find(groupId);
+    if (!group.isLeader) throw notLeader(groupId, group.leader);
+    const { voters } = group.raft.conf;
+    if (!voters.includes(to)) throw transferTargetInvalid(groupId, to, voters);
+    if (group.leader === to) return;
+    group.transfer(to);
+    while (group.leader !== to) {
+      if (this.clock.now() >= deadline) throw transferFailed(groupId, to);
+      await new Promise<void>((resolve) => {
+        this.clock.setTimeout(resolve, POLL_MS);
+      });
+    }
+  }
+
+  /** Takes a snapshot of this node's replica and lets the log go that it covers. */
+  async snapshot(groupId: string): Promise<number> {
+    return this.find(groupId).snapshots.take(0);
+  }
+
+  private find(groupId: string): RaftGroup {
+    const group = this.engine.group(groupId);
+    if (group === undefined) throw groupUnknown(groupId);
+    return group;
+  }
+}

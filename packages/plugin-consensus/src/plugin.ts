@@ -1,0 +1,216 @@
+// The plugin: Multi-Raft and the replicated key-value store as services, routes, limits and bus topics of a host.
+
+import { join } from 'node:path';
+import type {
+  ClusterHealthInfo,
+  ConsensusResult,
+  ConsensusState,
+  HealthCheckResult,
+  PluginContext,
+} from '@datawarehouse/sdk';
+import {
+  CLUSTER_DIRECTORY,
+  CONSENSUS_ENGINE,
+  ConsensusPluginBase,
+  GroupsChanged,
+  KEY_VALUE_STORE,
+  LeaderChanged,
+  PEER_TRANSPORT,
+  SdkCompatibility,
+} from '@datawarehouse/sdk';
+import { MultiRaftEngine } from './engine/multi-raft-engine.js';
+import type { RaftGroup } from './engine/raft-group.js';
+import { engineNotRunning, overloaded } from './errors.js';
+import { ConsensusEngineService } from './groups/consensus-engine.js';
+import { GroupRouter } from './groups/group-router.js';
+import { rememberGroups } from './groups/group-record.js';
+import { HashRing } from './groups/hash-ring.js';
+import { KeyValueService } from './groups/key-value-service.js';
+import type { GroupPlacement } from './groups/placement.js';
+import { groupRoutes } from './http/group-routes.js';
+import { keyValueRoutes } from './http/kv-routes.js';
+import { ConsensusScalingManager } from './scaling/consensus-scaling-manager.js';
+import type { NodeStorage } from './storage/index.js';
+import { FileNodeStorage } from './storage/index.js';
+
+const DEFAULT_GROUPS = 3;
+const DEFAULT_VOTERS = 3;
+/** Above what the limits let wait for the disk, so that the storage never has to refuse. */
+const MAX_PENDING_BYTES = 512 * 1024 * 1_024;
+
+interface Running {
+  readonly context: PluginContext;
+  readonly placements: readonly GroupPlacement[];
+  readonly storage: NodeStorage;
+  readonly engine: MultiRaftEngine;
+  readonly router: GroupRouter;
+  readonly service: ConsensusEngineService;
+}
+
+/** Multi-Raft consensus with a replicated key-value store. */
+@SdkCompatibility('1.0.0')
+export class UltimateConsensusPlugin extends ConsensusPluginBase {
+  readonly id = 'com.datawarehouse.consensus.ultimate';
+  readonly name = 'Ultimate Consensus';
+  readonly version = '0.1.0';
+  readonly scaling = new ConsensusScalingManager();
+  private running: Running | undefined;
+
+  override async initializeAsync(context: PluginContext): Promise<void> {
+    const { config, node, log, clock, services } = context;
+    const transport = services.get(PEER_TRANSPORT);
+    const directory = services.get(CLUSTER_DIRECTORY);
+    const placements = await rememberGroups(
+      context.store,
+      context.storePath('groups'),
+      directory.nodes().map(({ id }) => id),
+      typeof config['groups'] === 'number' ? config['groups'] : DEFAULT_GROUPS,
+      typeof config['votersPerGroup'] === 'number' ? config['votersPerGroup'] : DEFAULT_VOTERS,
+      log,
+    );
+    const storage = await FileNodeStorage.open({
+      directory: join(context.dataDir, 'raft'),
+      maxPendingBytes: MAX_PENDING_BYTES,
+    });
+    context.onDispose(() => storage.close());
+    const limits = () => this.scaling.current;
+    const groupIds = placements.map((placement) => placement.id);
+    const ring = new HashRing(groupIds);
+    const groupOf = (key: string): string => ring.groupOf(key);
+    const engine = new MultiRaftEngine({
+      nodeId: node.nodeId,
+      transport,
+      storage,
+      clock,
+      log,
+      limits,
+      onLeaderChanged: (group) => this.leaderChanged(group),
+    });
+    const router = new GroupRouter(engine, transport, clock, log, placements, groupOf, limits);
+    const store = new KeyValueService(router, groupIds, groupOf, limits);
+    const service = new ConsensusEngineService(engine, router, transport, placements, groupOf);
+    context.onDispose(async () => {
+      router.stop();
+      await engine.stop();
+    });
+    this.running = { context, placements, storage, engine, router, service };
+    services.provide(CONSENSUS_ENGINE, service);
+    services.provide(KEY_VALUE_STORE, store);
+    const groupCount = placements.length;
+    this.scaling.show({ engine, storage, router, store, transport, groupCount });
+    await context.scaling.register(this.scaling);
+    const routes = keyValueRoutes(
+      store,
+      () => limits().maxValueBytes,
+      () => admitWrite(engine),
+    );
+    for (const route of [...routes, ...groupRoutes(router, placements)]) context.routes.add(route);
+  }
+
+  override async activateAsync(): Promise<void> {
+    const { engine, placements, context } = this.parts();
+    await engine.start(placements);
+    for (const group of engine.all()) {
+      const { voters } = group.raft.conf;
+      context.bus.publish(GroupsChanged, { groupId: group.id, change: 'opened', voters: [...voters] });
+    }
+  }
+
+  override async drainAsync(signal: AbortSignal): Promise<void> {
+    await this.running?.engine.drain(signal);
+  }
+
+  override async shutdownAsync(): Promise<void> {
+    const { running } = this;
+    if (running === undefined) return;
+    this.running = undefined;
+    this.scaling.show(undefined);
+    running.router.stop();
+    await running.engine.stop();
+    await running.storage.close();
+  }
+
+  override checkHealthAsync(): HealthCheckResult {
+    const { engine } = this.parts();
+    if (engine.failure !== undefined) return { status: 'unhealthy', message: engine.failure.message };
+    const failed = engine.all().filter((group) => group.failed !== undefined);
+    if (failed.length > 0) {
+      return { status: 'unhealthy', message: `failed groups: ${failed.map(({ id }) => id).join(', ')}` };
+    }
+    const leaderless = engine.all().filter((group) => group.leader === undefined);
+    if (leaderless.length === 0) return { status: 'healthy' };
+    return {
+      status: 'unhealthy',
+      message: `no leader known for ${leaderless.map(({ id }) => id).join(', ')}`,
+    };
+  }
+
+  /**
+   * Proposes opaque data to the first group: it is committed there in order, on the disks of a majority, and changes no
+   * key. For state of your own over all groups, propose to a group that you choose with {@link proposeToGroupAsync}.
+   */
+  async proposeAsync(data: Uint8Array, signal?: AbortSignal): Promise<ConsensusResult> {
+    const { service, placements } = this.parts();
+    return service.proposeAsync((placements[0] as GroupPlacement).id, data, signal);
+  }
+
+  /** Proposes opaque data to a group. @throws DwError `group-unknown`; the signal's reason. */
+  async proposeToGroupAsync(
+    groupId: string,
+    data: Uint8Array,
+    signal?: AbortSignal,
+  ): Promise<ConsensusResult> {
+    return this.parts().service.proposeAsync(groupId, data, signal);
+  }
+
+  async isLeaderAsync(): Promise<boolean> {
+    return this.parts()
+      .engine.all()
+      .some((group) => group.isLeader);
+  }
+
+  /** Leader if this node leads any group; the indexes are the sums over its groups. */
+  async getStateAsync(): Promise<ConsensusState> {
+    const statuses = this.parts()
+      .engine.all()
+      .map((group) => group.status());
+    const leading = statuses.find((status) => status.state === 'leader');
+    const shown = leading ?? statuses[0];
+    return {
+      state: shown?.state ?? 'follower',
+      ...(shown?.leaderId === undefined ? {} : { leaderId: shown.leaderId }),
+      commitIndex: statuses.reduce((sum, status) => sum + status.commitIndex, 0),
+      lastApplied: statuses.reduce((sum, status) => sum + status.lastApplied, 0),
+    };
+  }
+
+  async getClusterHealthAsync(): Promise<ClusterHealthInfo> {
+    return this.parts().service.health();
+  }
+
+  private leaderChanged(group: RaftGroup): void {
+    const { running } = this;
+    if (running === undefined) return;
+    running.router.leaderChanged();
+    const leaderId = group.leader;
+    running.context.bus.publish(LeaderChanged, {
+      groupId: group.id,
+      term: group.term,
+      ...(leaderId === undefined ? {} : { leaderId }),
+    });
+  }
+
+  private parts(): Running {
+    if (this.running === undefined) throw engineNotRunning();
+    return this.running;
+  }
+}
+
+/** Refuses a write before its body is read when this node has no room for it anyway. */
+function admitWrite(engine: MultiRaftEngine): void {
+  const { budget, limits } = engine;
+  if (budget.count >= limits.maxPendingProposals) throw overloaded('writes', 'maxPendingProposals', 1_000);
+  if (budget.bytes >= limits.maxPendingProposalBytes) {
+    throw overloaded('writes', 'maxPendingProposalBytes', 1_000);
+  }
+}

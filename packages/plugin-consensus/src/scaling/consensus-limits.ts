@@ -1,0 +1,112 @@
+// The limits of the subsystem `consensus`, and what each bounds. The plugin's manifest shows the same.
+
+import type { LimitDescriptors } from '@datawarehouse/sdk';
+
+const MIB = 1024 * 1024;
+
+/** The descriptors. */
+export const CONSENSUS_LIMITS = {
+  minElectionTimeoutMs: {
+    unit: 'ms',
+    min: 50,
+    max: 30_000,
+    default: 150,
+    description: 'Shortest election timeout; raise it where processes are paused or starved of CPU',
+  },
+  electionTimeoutMultiplier: {
+    unit: 'times',
+    min: 1,
+    max: 1_000,
+    default: 10,
+    description: 'Election timeout in multiples of the 99th percentile of round-trip times',
+  },
+  maxValueBytes: {
+    unit: 'bytes',
+    min: 1,
+    max: 7 * MIB,
+    default: 4 * MIB,
+    description: 'Largest value; larger ones are refused with 413. Set it alike on all nodes',
+  },
+  requestTimeoutMs: {
+    unit: 'ms',
+    min: 100,
+    max: 300_000,
+    default: 4_000,
+    description: 'Time after which a write ends in outcome-unknown or was taken back, and a read fails',
+  },
+  maxPendingProposals: {
+    unit: 'proposals',
+    min: 1,
+    max: 1_000_000,
+    default: 4_096,
+    description: 'Writes that this node, as a leader, has taken and not answered; more are refused with 429',
+  },
+  maxPendingProposalBytes: {
+    unit: 'bytes',
+    min: 64 * 1024,
+    max: 256 * MIB,
+    default: 64 * MIB,
+    description: 'Bytes of those writes, and of writes under way to other nodes; more are refused with 429',
+  },
+  maxPendingReads: {
+    unit: 'reads',
+    min: 1,
+    max: 1_000_000,
+    default: 8_192,
+    description: 'Linearizable reads of a group that wait at this node; more are refused with 429',
+  },
+  maxInflightWrites: {
+    unit: 'writes',
+    min: 1,
+    max: 64,
+    default: 2,
+    description: 'Turns on their way to the disk at which new proposals wait: fewer make larger batches',
+  },
+  snapshotEntries: {
+    unit: 'entries',
+    min: 100,
+    max: 100_000_000,
+    default: 100_000,
+    description: 'Entries of a group beyond its kept tail at which a snapshot is taken and the log compacted',
+  },
+  snapshotLogBytes: {
+    unit: 'bytes',
+    min: 64 * 1024,
+    max: 64 * 1024 * MIB,
+    default: 128 * MIB,
+    description: 'Bytes of a group’s log at which a snapshot is taken and the log compacted',
+  },
+  maxCacheEntries: {
+    unit: 'entries',
+    min: 0,
+    max: 10_000_000,
+    default: 10_000,
+    description:
+      'Log entries of a group kept behind an automatic snapshot, so that slow followers need no snapshot',
+  },
+  maxMemoryBytes: {
+    unit: 'bytes',
+    min: MIB,
+    max: 200 * MIB,
+    default: 100 * MIB,
+    description:
+      'Bytes of entries that wait for this node’s disk; beyond, appends of peers are dropped and come again',
+  },
+  maxConcurrentOperations: {
+    unit: 'operations',
+    min: 1,
+    max: 1_000_000,
+    default: 4_096,
+    description: 'Operations of clients under way at this node; more are refused with 429',
+  },
+  maxQueueDepth: {
+    unit: 'operations',
+    min: 1,
+    max: 1_000_000,
+    default: 1_000,
+    description: 'Operations that wait for a group to get a leader; more fail at once with no-leader',
+  },
+} as const satisfies LimitDescriptors;
+
+/** Values of the limits by name. */
+export type ConsensusLimits = Readonly<Record<keyof typeof CONSENSUS_LIMITS, number>>;
