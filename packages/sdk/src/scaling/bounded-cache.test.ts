@@ -301,6 +301,19 @@ describe('loading', () => {
     expect(await waiting).toBeUndefined();
   });
 
+  it('begins another load for who asks after a change, instead of sharing the one that was overtaken', async () => {
+    const { cache, answers, asked } = source();
+    const before = cache.getAsync('a');
+    cache.delete('a');
+    const after = cache.getAsync('a');
+    expect(asked).toEqual(['a', 'a']);
+    answers[1]?.resolve(2);
+    expect(await after).toBe(2);
+    answers[0]?.resolve(1);
+    expect(await before).toBe(2);
+    expect(cache.get('a')).toBe(2);
+  });
+
   it('does not put back what was read before a clear', async () => {
     const { cache, answers } = source();
     const waiting = cache.getAsync('a');
