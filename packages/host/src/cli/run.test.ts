@@ -172,6 +172,10 @@ describe('dw kv', () => {
       '/v1/kv?prefix=x%20y&limit=1000',
       '/v1/kv?prefix=x%20y&after=a&limit=1000',
     ]);
+    page = 0;
+    out = [];
+    expect(await dw('kv', 'list')).toBe(0);
+    expect(text()).toBe('KEY  VERSION\na          1\nb          2\n');
   });
 });
 

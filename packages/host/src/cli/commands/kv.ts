@@ -3,7 +3,7 @@
 import type { Answer, ApiClient, CommonOptions } from '../api-client.js';
 import { withClient } from '../common-options.js';
 import { UsageError } from '../errors.js';
-import { printJson, printLine, printTable, write } from '../output.js';
+import { printJson, printLine, tableText, write } from '../output.js';
 
 /** Conditions and identity of a write. */
 export interface WriteOptions extends CommonOptions {
@@ -141,10 +141,12 @@ export async function list(options: ListOptions): Promise<void> {
       left -= page.items.length;
       if (options.json === true) all.push(...page.items);
       else if (page.items.length > 0) {
-        await printTable(
+        const text = tableText(
           ['key', 'version'],
           page.items.map(({ key, version }) => [key, version]),
         );
+        // The columns are named once, above the first page.
+        await write(after === options.after ? text : text.slice(text.indexOf('\n') + 1));
       }
       const { next } = page;
       if (left <= 0 || next === undefined || next === null || page.items.length === 0) break;
