@@ -179,7 +179,9 @@ async function inParallel<T>(work: readonly T[], each: (item: T) => Promise<void
   const worker = async (): Promise<void> => {
     for (const item of queue) await each(item);
   };
-  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+  // All have ended before the first failure is told, so that nobody writes into directories that are being removed.
+  const outcomes = await Promise.allSettled(Array.from({ length: AT_ONCE }, worker));
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
 }
 
 describe('crash matrix', () => {
