@@ -35,6 +35,9 @@ const RETUNE_MS = 30_000;
 /** Bytes that one leader proposes ahead of what is applied. */
 const MAX_UNCOMMITTED_BYTES = 64 * 1024 * 1_024;
 const MAX_LOGGED_REFUSALS = 10;
+/** Election timeouts for which a node that stops tries to hand its leadership over. */
+const DRAIN_TIMEOUTS = 3;
+const PAUSE_MS = 10;
 
 /** What an engine stands on. */
 export interface EngineOptions {
@@ -198,11 +201,10 @@ export class MultiRaftEngine implements GroupHost {
     if (this.state !== 'running') return;
     this.state = 'draining';
     while (!signal.aborted && this.budget.count > 0) await this.pause();
-    for (let tries = 0; tries < 3 && !signal.aborted; tries++) {
+    const until = this.clock.now() + DRAIN_TIMEOUTS * this.timeoutMs;
+    while (!signal.aborted && this.clock.now() < until && this.leads()) {
       for (const group of this.groups.values()) this.handOver(group);
-      const until = this.clock.now() + this.timeoutMs;
-      while (!signal.aborted && this.clock.now() < until && this.leads()) await this.pause();
-      if (!this.leads()) return;
+      await this.pause();
     }
   }
 
@@ -375,7 +377,7 @@ export class MultiRaftEngine implements GroupHost {
   }
 
   private handOver(group: RaftGroup): void {
-    if (!group.isLeader) return;
+    if (!group.isLeader || group.raft.transferTarget !== undefined) return;
     const to = group.bestSuccessor();
     if (to === undefined) return;
     try {
@@ -402,9 +404,7 @@ export class MultiRaftEngine implements GroupHost {
 
   private pause(): Promise<void> {
     return new Promise((resolve) => {
-      this.clock.setTimeout(resolve, TICK_PAUSE_MS);
+      this.clock.setTimeout(resolve, PAUSE_MS);
     });
   }
 }
-
-const TICK_PAUSE_MS = 10;

@@ -252,13 +252,14 @@ export class RaftGroup {
     this.host.wake(this);
   }
 
-  /** The voter whose log is the furthest, other than this node. */
+  /** The voter to hand leadership to: one that follows, that was heard of lately, and whose log is the furthest. */
   bestSuccessor(): string | undefined {
     const { progress, conf } = this.core.status();
-    const others = progress.filter(
-      ({ id, recentActive }) => id !== this.host.nodeId && recentActive && conf.voters.includes(id),
-    );
-    return others.toSorted((a, b) => b.match - a.match)[0]?.id;
+    const rank = (member: (typeof progress)[number]): number =>
+      (member.state === 'replicate' ? 2 : 0) + (member.recentActive ? 1 : 0);
+    return progress
+      .filter(({ id, match }) => id !== this.host.nodeId && match > 0 && conf.voters.includes(id))
+      .toSorted((a, b) => rank(b) - rank(a) || b.match - a.match)[0]?.id;
   }
 
   /** Follows a new election timeout. */
