@@ -219,6 +219,8 @@ describe('write-behind', () => {
     cache.put('a', 'x'.repeat(8));
     expect(await codeOf(() => cache.put('b', 'x'.repeat(3)))).toBe('cache-dirty-full');
     cache.put('a', 'x'.repeat(10));
+    await cache.flushAsync();
+    cache.put('b', 'x'.repeat(10));
     await cache.closeAsync();
   });
 
