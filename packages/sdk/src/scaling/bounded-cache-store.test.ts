@@ -220,7 +220,7 @@ describe('write-behind', () => {
     expect(await codeOf(() => cache.put('b', 'x'.repeat(3)))).toBe('cache-dirty-full');
     cache.put('a', 'x'.repeat(10));
     await cache.flushAsync();
-    cache.put('b', 'x'.repeat(10));
+    for (const key of ['b', 'c']) cache.put(key, 'x'.repeat(4));
     await cache.closeAsync();
   });
 
