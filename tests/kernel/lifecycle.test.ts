@@ -288,6 +288,31 @@ describe('operators', () => {
     expect(() => kept?.say()).toThrow(expect.objectContaining({ code: 'service-gone' }));
   });
 
+  test('the next life waits until what remains of one that failed is gone', async () => {
+    const entry = await bench.plugin('slow', {
+      body: `initializeAsync(context) {
+        globalThis.lives = (globalThis.lives ?? 0) + 1;
+        context.onDispose(() => new Promise((resolve) => { globalThis.letGo = resolve; }));
+        if (globalThis.lives === 1) throw new Error('no luck');
+      }`,
+    });
+    const host = await makeHost([entry]);
+    const shared = globalThis as unknown as { lives?: number; letGo?: () => void };
+    delete shared.lives;
+    await host.start();
+    const enabling = host.plugins.enable('slow');
+    await vi.waitFor(() => expect(shared.letGo).toBeTypeOf('function'));
+    await settle();
+    expect(shared.lives).toBe(1);
+    shared.letGo?.();
+    expect(await enabling).toMatchObject({ state: 'active' });
+    expect(shared.lives).toBe(2);
+    const stopping = host.stop();
+    await vi.waitFor(() => expect(find(host, 'slow').state).toBe('draining'));
+    await clock.advanceAsync(2_000);
+    await stopping;
+  });
+
   test('reload with a manifest that is broken says so, and works once it is mended', async () => {
     const maker = await bench.plugin('maker');
     const host = await makeHost([maker]);

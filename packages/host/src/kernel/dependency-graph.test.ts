@@ -18,6 +18,13 @@ describe('problems', () => {
       node('d', ['d'], ['a']),
     ]);
     expect(problems.get('a')).toEqual({ kind: 'cycle', loop: ['a', 'd', 'a'] });
+    const turned = analyseDependencies([
+      node('a', ['a'], ['d', 'b']),
+      node('b', ['b'], ['c']),
+      node('c', ['c'], ['a']),
+      node('d', ['d'], ['a']),
+    ]);
+    expect(turned.problems.get('a')).toEqual({ kind: 'cycle', loop: ['a', 'd', 'a'] });
     expect(problems.get('c')).toEqual({ kind: 'cycle', loop: ['c', 'a', 'b', 'c'] });
   });
 

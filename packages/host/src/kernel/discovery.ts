@@ -33,11 +33,15 @@ export class Discovery {
     private readonly log: Logger,
   ) {}
 
-  /** Reads every plugin of the configuration, or, when it lists none, all that ship with the host. */
-  async discover(configured: readonly PluginEntry[] | undefined): Promise<readonly Discovered[]> {
-    const entries =
+  /** Reads every plugin of the configuration, or, when it lists none, all that ship with the host; and the extra ones. */
+  async discover(
+    configured: readonly PluginEntry[] | undefined,
+    extra: readonly PluginEntry[] = [],
+  ): Promise<readonly Discovered[]> {
+    const listed =
       configured ??
       (await this.resolver.shipped()).map(({ directory }): PluginEntry => ({ package: directory }));
+    const entries = [...listed, ...extra];
     const found = await Promise.all(entries.map((entry) => this.read(entry)));
     const owners = new Map<string, string>();
     return found.map((item): Discovered => {

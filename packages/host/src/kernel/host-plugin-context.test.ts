@@ -150,6 +150,15 @@ describe('closing', () => {
     expect(clock.pendingTimers()).toEqual([]);
   });
 
+  test('what is still being asked over the bus is answered with an error', async () => {
+    const { context, bus } = setUp();
+    bus.respond('a.c', () => new Promise(() => {}));
+    const asking = context.bus.send('a.c', 1).catch((error: unknown) => error);
+    await settle();
+    await context.close();
+    expect(await asking).toMatchObject({ code: 'bus-closed' });
+  });
+
   test('a background task that does not end is named', async () => {
     const { context, clock } = setUp();
     context.background('stubborn', () => new Promise(() => {}));

@@ -250,7 +250,9 @@ export class Host {
     const { url } = await http.listen();
     this.#node = nodeInfoOf(this.#config, url);
     log.info({ url, version: this.#node.version }, `listening on ${url}`);
-    await this.#supervisor.start(await this.#discovery.discover(this.#config.plugins));
+    await this.#supervisor.start(
+      await this.#discovery.discover(this.#config.plugins, this.#config.extraPlugins),
+    );
     if (this.#state !== 'started') throw adminErrors.stopping();
     const lost = this.#supervisor.requiredFailure();
     if (lost !== undefined) throw hostErrors.requiredFailed(lost.id, lost.problem);

@@ -216,6 +216,7 @@ export class PluginSupervisor implements PluginAdmin {
       const blocked = dependencyErrors.blocked(one.id, need?.service ?? 'a service', provider, why);
       return { state: 'blocked', problem: blocked, culprit: slot.id };
     });
+    // What remains of a life that failed must be gone before the next one opens the same files.
     await slot.ending;
   }
 
@@ -295,8 +296,6 @@ export class PluginSupervisor implements PluginAdmin {
   }
 
   private async run(slot: PluginSlot, life: PluginLife): Promise<void> {
-    // What remains of an earlier life must be gone before the next one opens the same files.
-    await slot.ending;
     try {
       await life.start();
     } catch (thrown) {
