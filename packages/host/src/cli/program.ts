@@ -20,11 +20,13 @@ function addLocal(program: Command): void {
     .option('--nodes <n>', 'number of nodes (default 3)', integer(1, 99))
     .option('--base-port <port>', 'HTTP port of the first node (default 7400)', integer(1, 65_000))
     .option('--data-dir <dir>', 'where the cluster keeps its data', 'data')
+    .option('--plugin <dir...>', 'folders of plugins to load beside those that ship')
     .action(async (options) => (await import('./commands/up.js')).up(options));
   program
     .command('start')
     .description('start one host and keep it running until SIGTERM or Ctrl-C')
     .requiredOption('--config <file>', 'configuration of the node (JSON)')
+    .option('--plugin <dir...>', 'folders of plugins to load beside those of the configuration')
     .option('--supervised', 'stop when standard input closes; for processes that start hosts')
     .action(async (options) => (await import('./commands/start.js')).start(options));
 }

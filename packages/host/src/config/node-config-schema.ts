@@ -64,6 +64,7 @@ export const NodeConfigSchema = Type.Object(
     ),
     peers: Type.Optional(Type.Record(Type.String(), Type.String({ minLength: 1, maxLength: 300 }))),
     plugins: Type.Optional(Type.Array(PluginEntrySchema, { maxItems: 10_000 })),
+    extraPlugins: Type.Optional(Type.Array(PluginEntrySchema, { maxItems: 10_000 })),
     log: Type.Object(
       {
         level: Type.Union(

@@ -31,6 +31,7 @@ describe('the configuration of a node', () => {
       peer: { host: '127.0.0.1', port: 7500 },
       peers: { n1: '127.0.0.1:7500' },
       plugins: undefined,
+      extraPlugins: [],
       log: { level: 'info' },
       kernel: {
         loadMs: 10_000,

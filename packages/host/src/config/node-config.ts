@@ -65,15 +65,18 @@ export interface NodeConfig {
   readonly peers: Readonly<Record<string, string>>;
   /** Undefined: all plugins that ship. */
   readonly plugins: readonly PluginEntry[] | undefined;
+  /** Plugins beside those of `plugins`, or beside all that ship. */
+  readonly extraPlugins: readonly PluginEntry[];
   readonly log: { readonly level: string; readonly pretty?: boolean };
   readonly kernel: KernelTimeouts;
   /** Whether listening beyond loopback without token and TLS is accepted. */
   readonly insecure: boolean;
 }
 
-type ConfigFile = Omit<NodeConfig, 'baseDir' | 'peers' | 'plugins'> & {
+type ConfigFile = Omit<NodeConfig, 'baseDir' | 'peers' | 'plugins' | 'extraPlugins'> & {
   readonly peers?: Readonly<Record<string, string>>;
   readonly plugins?: readonly PluginEntry[];
+  readonly extraPlugins?: readonly PluginEntry[];
 };
 
 /** How a configuration without a file resolves its relative paths. */
@@ -157,6 +160,7 @@ export function parseNodeConfig(value: unknown, options: ParseOptions): NodeConf
     ...config,
     peers,
     plugins: config.plugins,
+    extraPlugins: config.extraPlugins ?? [],
     dataDir: resolve(config.dataDir),
     baseDir: options.baseDir,
     http: {

@@ -35,6 +35,7 @@ export class NodeSupervisor {
   constructor(
     private readonly node: LocalNode,
     private readonly report: Report,
+    private readonly plugins: readonly string[] = [],
   ) {
     this.log = new RotatingLog(node.logFile);
     // What a log cannot take is lost; RotatingLog says why. The stream itself must not end this process.
@@ -78,7 +79,15 @@ export class NodeSupervisor {
     const startedAt = performance.now();
     const child = spawn(
       process.execPath,
-      [...process.execArgv, SCRIPT, 'start', '--supervised', '--config', this.node.configFile],
+      [
+        ...process.execArgv,
+        SCRIPT,
+        'start',
+        '--supervised',
+        '--config',
+        this.node.configFile,
+        ...this.plugins.flatMap((folder) => ['--plugin', folder]),
+      ],
       { stdio: ['pipe', 'pipe', 'pipe'] },
     );
     this.child = child;

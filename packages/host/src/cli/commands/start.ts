@@ -1,5 +1,6 @@
 // `dw start`: one host in this process, from its configuration to its last breath.
 
+import { resolve as resolvePath } from 'node:path';
 import { loadNodeConfig } from '../../config/node-config.js';
 import { EXIT } from '../errors.js';
 import { printLine } from '../output.js';
@@ -8,6 +9,8 @@ import { printLine } from '../output.js';
 export interface StartOptions {
   readonly config: string;
   readonly supervised?: boolean;
+  /** Folders of plugins to load beside those of the configuration. */
+  readonly plugin?: readonly string[];
 }
 
 /** A host that hangs while it stops is left behind after this; each step of the stop has a shorter deadline. */
@@ -38,7 +41,9 @@ function stopRequested(supervised: boolean): Promise<string> {
 
 /** `dw start`. Resolves when the host has stopped because it was asked to. */
 export async function start(options: StartOptions): Promise<void> {
-  const config = await loadNodeConfig(options.config);
+  const loaded = await loadNodeConfig(options.config);
+  const given = (options.plugin ?? []).map((folder) => ({ package: resolvePath(folder) }));
+  const config = { ...loaded, extraPlugins: [...loaded.extraPlugins, ...given] };
   const stop = stopRequested(options.supervised === true);
   const { Host } = await import('../../kernel/host.js');
   try {

@@ -13,6 +13,8 @@ export interface UpOptions {
   readonly nodes?: number;
   readonly basePort?: number;
   readonly dataDir: string;
+  /** Folders of plugins that each node loads beside those that ship. */
+  readonly plugin?: readonly string[];
 }
 
 const POLL_MS = 50;
@@ -88,7 +90,7 @@ export async function up(options: UpOptions): Promise<void> {
   const cluster = await openCluster(directory, options);
   const nodes = await prepareNodes(directory, cluster);
   const report = (line: string): void => void printLine(line);
-  const supervisors = nodes.map((node) => new NodeSupervisor(node, report));
+  const supervisors = nodes.map((node) => new NodeSupervisor(node, report, options.plugin ?? []));
   const stopped = new AbortController();
   const stop = stopRequested(() => {
     for (const supervisor of supervisors) supervisor.kill();
