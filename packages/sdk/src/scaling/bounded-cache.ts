@@ -48,7 +48,10 @@ export class BoundedCache<K extends {}, V extends {}> {
       maxBytes: options.maxBytes ?? Number.POSITIVE_INFINITY,
       sizeOf: options.sizeOf,
       clock: this.clock,
-      onEvicted: (key, value, reason) => this.evicted(key, value, reason),
+      onEvicted:
+        options.onEvicted === undefined
+          ? undefined
+          : (key, value, reason) => this.evicted(key, value, reason),
     });
     const { persistence } = options;
     if (persistence !== undefined) {

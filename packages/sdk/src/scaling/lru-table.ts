@@ -30,7 +30,8 @@ export interface LruTableOptions<K, V> {
   /** Bytes of an entry. Left out: bytes are not counted. */
   readonly sizeOf: ((value: V, key: K) => number) | undefined;
   readonly clock: Clock;
-  readonly onEvicted: (key: K, value: V, reason: EvictionReason) => void;
+  /** Left out: evictions are only counted, and leave no garbage. */
+  readonly onEvicted: ((key: K, value: V, reason: EvictionReason) => void) | undefined;
 }
 
 /** Entries in order of use, bounded in number and bytes. */
@@ -42,7 +43,7 @@ export class LruTable<K extends {}, V extends {}> {
   private readonly counted: boolean;
   private readonly sizeOf: (value: V, key: K) => number;
   private readonly clock: Clock;
-  private readonly onEvicted: (key: K, value: V, reason: EvictionReason) => void;
+  private readonly onEvicted: ((key: K, value: V, reason: EvictionReason) => void) | undefined;
   private bound: number;
   private byteBound: number;
   private readonly evicted: { readonly key: K; readonly value: V; readonly reason: EvictionReason }[] = [];
@@ -173,7 +174,7 @@ export class LruTable<K extends {}, V extends {}> {
     // Making room for it would cost every other entry, and still not be enough.
     this.delete(key);
     this.evictions++;
-    this.evicted.push({ key, value, reason: 'capacity' });
+    if (this.onEvicted !== undefined) this.evicted.push({ key, value, reason: 'capacity' });
     this.announce();
     return false;
   }
@@ -260,15 +261,17 @@ export class LruTable<K extends {}, V extends {}> {
     if (this.expiry.size !== 0) this.expiry.delete(key);
     if (expired) this.expirations++;
     else this.evictions++;
+    if (this.onEvicted === undefined) return;
     this.evicted.push({ key, value, reason: expired ? 'expired' : 'capacity' });
   }
 
   /** Tells of evictions, now that the table is whole. A listener may change the cache: what that evicts follows. */
   private announce(): void {
-    if (this.announcing || this.evicted.length === 0) return;
+    const { onEvicted } = this;
+    if (onEvicted === undefined || this.announcing || this.evicted.length === 0) return;
     this.announcing = true;
     try {
-      for (const { key, value, reason } of this.evicted) this.onEvicted(key, value, reason);
+      for (const { key, value, reason } of this.evicted) onEvicted(key, value, reason);
     } finally {
       this.evicted.length = 0;
       this.announcing = false;
