@@ -1,0 +1,299 @@
+// The plugin in a context like the host's: manifest, life, health, routes, limits that act, and bus topics.
+
+import { readFileSync } from 'node:fs';
+import type { IKeyValueStore, PluginContext, PluginManifest } from '@datawarehouse/sdk';
+import {
+  CLUSTER_DIRECTORY,
+  CONSENSUS_ENGINE,
+  KEY_VALUE_STORE,
+  PEER_TRANSPORT,
+  sdkCompatibilityOf,
+} from '@datawarehouse/sdk';
+import type { TestContext } from '@datawarehouse/sdk/testing';
+import { MemoryNetwork, createTestContext } from '@datawarehouse/sdk/testing';
+import { afterEach, describe, expect, it } from 'vitest';
+import { plugin as Plugin } from './index.js';
+import type { UltimateConsensusPlugin } from './index.js';
+import { CONSENSUS_LIMITS } from './scaling/consensus-limits.js';
+
+const { version, datawarehouse: manifest } = JSON.parse(
+  readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
+) as { version: string; datawarehouse: PluginManifest };
+
+const open: { plugin: UltimateConsensusPlugin; test: TestContext }[] = [];
+
+/** The plugin alone on a node; `peers` are configured and do not answer. */
+async function start(peers: readonly string[] = [], config: Record<string, unknown> = {}) {
+  const test = createTestContext({ manifest, config });
+  const network = new MemoryNetwork({ nodes: ['n1', ...peers], clock: test.clock });
+  const node = (id: string) => ({
+    id,
+    http: undefined,
+    peer: `memory:${id}`,
+    state: 'alive' as const,
+    version: undefined,
+    pid: undefined,
+  });
+  const nodes = ['n1', ...peers].map(node);
+  test.provide(PEER_TRANSPORT, network.transport('n1'));
+  test.provide(CLUSTER_DIRECTORY, {
+    localId: 'n1',
+    nodes: () => nodes,
+    node: (id: string) => nodes.find((each) => each.id === id),
+  });
+  const plugin = new Plugin();
+  open.push({ plugin, test });
+  await plugin.initializeAsync(test.context);
+  await plugin.activateAsync();
+  return { plugin, test };
+}
+
+/**
+ * Lets the disk, which is a real one, go on until the promise settles. Time stands still unless the test wants what only
+ * time brings: a slow disk must not run into a time limit.
+ */
+async function settle<T>(test: TestContext, promise: Promise<T>, stepMs = 0): Promise<T> {
+  let done = false;
+  const mark = (): void => {
+    done = true;
+  };
+  promise.then(mark, mark);
+  while (!done) await test.advance(stepMs);
+  return promise;
+}
+
+async function healthy(plugin: UltimateConsensusPlugin, test: TestContext): Promise<void> {
+  while (plugin.checkHealthAsync().status !== 'healthy') await test.advance(0);
+}
+
+afterEach(async () => {
+  for (const { plugin, test } of open.splice(0)) {
+    await plugin.shutdownAsync();
+    await test.dispose();
+    test.assertNoFailures();
+    test.assertNoLeaks();
+  }
+});
+
+describe('the manifest', () => {
+  it('says what the code does', () => {
+    const instance = new Plugin();
+    expect(manifest.id).toBe(instance.id);
+    expect(version).toBe(instance.version);
+    expect(manifest.limits).toEqual(CONSENSUS_LIMITS);
+    expect(manifest.provides).toEqual([CONSENSUS_ENGINE.id, KEY_VALUE_STORE.id]);
+    expect(manifest.requires).toEqual([PEER_TRANSPORT.id, CLUSTER_DIRECTORY.id]);
+    expect(manifest.replaces).toEqual({ 'com.datawarehouse.raft': { groups: 1 } });
+    expect(sdkCompatibilityOf(Plugin)).toBe('1.0.0');
+    expect(instance.infrastructureDomain).toBe('Consensus');
+  });
+});
+
+describe('a node alone', () => {
+  it('becomes healthy, serves the key-value routes, and leaves nothing behind', async () => {
+    const { plugin, test } = await start();
+    await healthy(plugin, test);
+    expect(await plugin.isLeaderAsync()).toBe(true);
+    const put = await settle(
+      test,
+      test.request('PUT', '/v1/kv/a%2Fb%20c', {
+        body: Buffer.from('hello'),
+        headers: { 'if-none-match': '*' },
+      }),
+    );
+    expect(put.status).toBe(200);
+    const { version: written, group } = put.body as { version: number; group: string };
+    expect(group).toMatch(/^group-[123]$/);
+    const get = await settle(test, test.request('GET', '/v1/kv/a%2Fb%20c'));
+    expect(get.status).toBe(200);
+    expect(get.headers['etag']).toBe(`"${written}"`);
+    expect(Buffer.from(get.body as Uint8Array).toString()).toBe('hello');
+    const again = await settle(
+      test,
+      test.request('PUT', '/v1/kv/a%2Fb%20c', { body: Buffer.from('x'), headers: { 'if-none-match': '*' } }),
+    );
+    expect(again).toMatchObject({
+      status: 412,
+      body: { code: 'version-mismatch', details: { currentVersion: written } },
+    });
+    const list = await settle(test, test.request('GET', '/v1/kv?prefix=a/'));
+    expect(list.body).toEqual({ items: [{ key: 'a/b c', version: written }], next: null });
+    const gone = await settle(
+      test,
+      test.request('DELETE', '/v1/kv/a%2Fb%20c', { headers: { 'if-match': `"${written}"` } }),
+    );
+    expect(gone).toMatchObject({ status: 200, body: { existed: true, group } });
+    expect(await settle(test, test.request('GET', '/v1/kv/a%2Fb%20c'))).toMatchObject({
+      status: 404,
+      body: { code: 'key-not-found' },
+    });
+  });
+
+  it('shows its groups, takes snapshots on request, and names what it does not know', async () => {
+    const { plugin, test } = await start();
+    await healthy(plugin, test);
+    const { body } = await test.request('GET', '/v1/groups');
+    expect((body as { id: string }[]).map(({ id }) => id)).toEqual(['group-1', 'group-2', 'group-3']);
+    expect((body as unknown[])[0]).toMatchObject({
+      leader: 'n1',
+      term: 1,
+      voters: ['n1'],
+      learners: [],
+      firstIndex: 1,
+      stateHash: expect.stringMatching(/^[0-9a-f]{16}$/),
+    });
+    await settle(test, plugin.proposeToGroupAsync('group-1', Buffer.from('x')));
+    const taken = await settle(test, test.request('POST', '/v1/groups/group-1/snapshot'));
+    expect(taken.status).toBe(200);
+    const { index } = taken.body as { index: number };
+    const after = (await test.request('GET', '/v1/groups')).body as { firstIndex: number }[];
+    expect(after[0]?.firstIndex).toBe(index + 1);
+    expect(await test.request('POST', '/v1/groups/group-9/snapshot')).toMatchObject({
+      status: 404,
+      body: { code: 'group-unknown' },
+    });
+    const transfer = test.request('POST', '/v1/groups/group-1/transfer', { body: { to: 'n7' } });
+    expect(await settle(test, transfer)).toMatchObject({
+      status: 422,
+      body: { code: 'transfer-target-invalid' },
+    });
+  });
+
+  it('refuses bad requests with a status and a code', async () => {
+    const { plugin, test } = await start();
+    await healthy(plugin, test);
+    const put = (path: string, headers: Record<string, string>, body = 'x') =>
+      settle(test, test.request('PUT', path, { body: Buffer.from(body), headers }));
+    expect(await put('/v1/kv/a', { 'if-match': 'nonsense' })).toMatchObject({ status: 400 });
+    expect(await put('/v1/kv/a', { 'idempotency-key': 'k'.repeat(129) })).toMatchObject({ status: 400 });
+    expect(await put(`/v1/kv/${'k'.repeat(1_025)}`, {})).toMatchObject({
+      status: 400,
+      body: { code: 'key-invalid' },
+    });
+    await put('/v1/kv/a', { 'idempotency-key': 'k' });
+    expect(await put('/v1/kv/a', { 'idempotency-key': 'k' }, 'other')).toMatchObject({
+      status: 422,
+      body: { code: 'idempotency-key-reused' },
+    });
+    expect(await settle(test, test.request('GET', '/v1/kv/a?consistency=maybe'))).toMatchObject({
+      status: 400,
+    });
+    expect(await settle(test, test.request('GET', '/v1/kv?limit=1001'))).toMatchObject({ status: 400 });
+  });
+
+  it('finds its data again, and keeps its groups when the configuration names others', async () => {
+    const first = await start();
+    await healthy(first.plugin, first.test);
+    await settle(first.test, first.test.request('PUT', '/v1/kv/a', { body: Buffer.from('kept') }));
+    await first.plugin.shutdownAsync();
+    // The same directory and store, another life of the plugin.
+    const second = new Plugin();
+    const { context } = first.test;
+    const network = new MemoryNetwork({ nodes: ['n1'], clock: first.test.clock });
+    const provided = new Map<string, unknown>();
+    const services = {
+      tryGet: () => undefined,
+      get: (token: { id: string }) =>
+        token.id === PEER_TRANSPORT.id ? network.transport('n1') : context.services.get(CLUSTER_DIRECTORY),
+      provide: (token: { id: string }, service: unknown) => void provided.set(token.id, service),
+    };
+    const nothing = { [Symbol.dispose]: () => undefined };
+    await second.initializeAsync({
+      ...context,
+      config: { groups: 5 },
+      dataDir: context.dataDir,
+      services: services as PluginContext['services'],
+      routes: { add: () => nothing },
+      scaling: { register: async () => nothing },
+    });
+    await second.activateAsync();
+    await healthy(second, first.test);
+    const store = provided.get(KEY_VALUE_STORE.id) as IKeyValueStore;
+    const found = await settle(first.test, store.getAsync('a'));
+    expect(Buffer.from(found!.value).toString()).toBe('kept');
+    expect(first.test.logs.some((line) => /groups on disk/.test(line.message))).toBe(true);
+    await second.shutdownAsync();
+  });
+
+  it('announces leaders and groups on the bus', async () => {
+    const seen: string[] = [];
+    const running = await start();
+    running.test.bus.subscribe('dw.consensus.>', ({ topic, payload }) => {
+      seen.push(`${topic} ${(payload as { groupId: string }).groupId}`);
+    });
+    await healthy(running.plugin, running.test);
+    await running.test.advance(20);
+    expect(seen).toContain('dw.consensus.leader.changed group-1');
+  });
+
+  it('proposes opaque data to its first group', async () => {
+    const { plugin, test } = await start();
+    await healthy(plugin, test);
+    const result = await settle(test, plugin.proposeAsync(Buffer.from('x')));
+    expect(result).toMatchObject({ success: true, leaderId: 'n1' });
+    expect(result.logIndex).toBeGreaterThan(0);
+    await expect(plugin.proposeToGroupAsync('group-9', Buffer.from('x'))).rejects.toMatchObject({
+      code: 'group-unknown',
+    });
+    expect(await plugin.getStateAsync()).toMatchObject({ state: 'leader', leaderId: 'n1' });
+    expect(await plugin.getClusterHealthAsync()).toEqual({
+      totalNodes: 1,
+      healthyNodes: 1,
+      nodeStates: { n1: 'alive' },
+    });
+  });
+});
+
+describe('limits', () => {
+  it('act when they are changed', async () => {
+    const { plugin, test } = await start();
+    await healthy(plugin, test);
+    const put = (body: string) => settle(test, test.request('PUT', '/v1/kv/a', { body: Buffer.from(body) }));
+    expect(await put('123456789')).toMatchObject({ status: 200 });
+    await plugin.scaling.reconfigureLimitsAsync({ maxValueBytes: 8 });
+    expect(await put('123456789')).toMatchObject({ status: 413 });
+    await plugin.scaling.reconfigureLimitsAsync({ minElectionTimeoutMs: 2_500 });
+    expect(plugin.scaling.getScalingMetrics().get('election.timeoutMs')).toBe(2_500);
+    await expect(plugin.scaling.reconfigureLimitsAsync({ maxValueBytes: 0 })).rejects.toMatchObject({
+      code: 'limit-out-of-range',
+    });
+    expect(plugin.scaling.currentLimits['maxValueBytes']).toBe(8);
+  });
+
+  it('come with metrics that always hold the standard keys', async () => {
+    const { plugin } = await start();
+    const metrics = plugin.scaling.getScalingMetrics();
+    for (const key of [
+      'cache.size',
+      'cache.hitRate',
+      'cache.memoryBytes',
+      'backpressure.state',
+      'backpressure.queueDepth',
+      'groups.count',
+      'group.group-1.logEntries',
+      'elections.total',
+      'rtt.p99Ms',
+      'commit.p99Ms',
+    ]) {
+      expect(metrics.has(key), key).toBe(true);
+    }
+    expect(new Plugin().scaling.getScalingMetrics().get('cache.size')).toBe(0);
+  });
+});
+
+describe('a node whose peers do not answer', () => {
+  it('is not ready, says which groups have no leader, and answers writes with no-leader', async () => {
+    const { plugin, test } = await start(['n2', 'n3']);
+    expect(plugin.checkHealthAsync()).toEqual({
+      status: 'unhealthy',
+      message: 'no leader known for group-1, group-2, group-3',
+    });
+    const put = await settle(test, test.request('PUT', '/v1/kv/a', { body: Buffer.from('x') }), 10);
+    expect(put).toMatchObject({ status: 503, body: { code: 'no-leader', retryable: true } });
+    const get = await settle(test, test.request('GET', '/v1/kv/a'), 10);
+    expect(get).toMatchObject({ status: 503 });
+    const stale = await settle(test, test.request('GET', '/v1/kv/a?consistency=stale'));
+    expect(stale).toMatchObject({ status: 404 });
+    expect(await plugin.isLeaderAsync()).toBe(false);
+  });
+});
