@@ -303,6 +303,7 @@ describe('operators', () => {
     const enabling = host.plugins.enable('slow');
     await vi.waitFor(() => expect(shared.letGo).toBeTypeOf('function'));
     await settle();
+    expect(find(host, 'slow').state).toBe('failed');
     expect(shared.lives).toBe(1);
     shared.letGo?.();
     expect(await enabling).toMatchObject({ state: 'active' });
