@@ -71,6 +71,29 @@ class FailingFiles extends NodeStorageFiles {
   }
 }
 
+/** A disk that takes its time over one rename. */
+class HeldFiles extends NodeStorageFiles {
+  #name = '';
+  #reached: () => void = () => undefined;
+  #held: Promise<void> = Promise.resolve();
+
+  holdRename(name: string): { readonly reached: Promise<void>; readonly release: () => void } {
+    let release: () => void = () => undefined;
+    this.#name = name;
+    this.#held = new Promise((resolve) => (release = resolve));
+    const reached = new Promise<void>((resolve) => (this.#reached = resolve));
+    return { reached, release: () => release() };
+  }
+
+  override async rename(from: string, to: string): Promise<void> {
+    if (from === this.#name) {
+      this.#reached();
+      await this.#held;
+    }
+    await super.rename(from, to);
+  }
+}
+
 const hard = (term: number, vote: string | undefined, commit: number): HardState => ({ term, vote, commit });
 
 describe('what was written is there after reopening', () => {
@@ -349,6 +372,33 @@ it('a turn larger than a record of the journal is cut into several, and is whole
   expect(a.entries(1, 41, Infinity).map(({ data }) => data.length)).toEqual(
     Array.from({ length: 40 }, () => 1_000),
   );
+  await again.close();
+});
+
+it('the journal keeps what a checkpoint under way is to contain until the checkpoint is there', async () => {
+  const files = new HeldFiles(directory);
+  const log = new CrashLog();
+  const storage = await open({ files, openLog: async () => log, checkpointBytes: 1_500 });
+  const a = await storage.openGroup('a', conf);
+  await storage.openGroup('b', conf);
+  await storage.write([turn('a', { entries: run(1, 5, 1) })]);
+  const snapshot = await a.receiveSnapshot({ index: 90, term: 2, conf }, chunksOf('received'));
+  const held = files.holdRename('group-a.meta.tmp');
+  const installedAt = log.nextPosition;
+  await storage.write([turn('a', { snapshot })]);
+  // The group's writer is now in the middle of the checkpoint that says so; meanwhile the journal's round comes.
+  await held.reached;
+  const writes: Promise<void>[] = [];
+  for (let at = 0; at < 10; at++)
+    writes.push(storage.write([turn('b', { hardState: hard(at + 1, 'n1', 0) })]));
+  await log.barrier();
+  for (let turns = 0; turns < 20; turns++) await new Promise((resolve) => setImmediate(resolve));
+  expect(log.firstPosition).toBeLessThanOrEqual(installedAt);
+  held.release();
+  await Promise.all(writes);
+  await storage.close();
+  const again = await open({ openLog: async () => new CrashLog(log.crash()) });
+  expect((await again.openGroup('a', conf)).lastIndex()).toBe(90);
   await again.close();
 });
 
