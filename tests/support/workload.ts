@@ -5,6 +5,9 @@ import type { HistoryEntry } from '../linearizability/checker.js';
 import type { Operation } from '../linearizability/model.js';
 import { perform } from './kv-client.js';
 
+/** A call to a node that is paused or cut off is given up after this; its outcome is then unknown. */
+const CALL_TIMEOUT_MS = 1_500;
+
 /** A workload under way. */
 export class Workload {
   readonly history: HistoryEntry[] = [];
@@ -54,7 +57,7 @@ export class Workload {
 
   private async run(client: number, url: string, key: string, operation: Operation) {
     const calledAt = performance.now();
-    const outcome = await perform(this.agent, url, key, operation);
+    const outcome = await perform(this.agent, url, key, operation, { timeoutMs: CALL_TIMEOUT_MS });
     const returnedAt = performance.now();
     if (outcome.kind === 'refused') {
       this.counts.refused += 1;
