@@ -197,6 +197,19 @@ describe('a partition', () => {
   });
 });
 
+describe('a follower that cannot reach the leader', () => {
+  it('is served through another one', async () => {
+    const cluster = await start();
+    const key = cluster.keyOf('group-1');
+    cluster.network.partition('n1', 'n2');
+    await cluster.advance(3_000);
+    expect(cluster.leaderOf('group-1')).toBe('n1');
+    await cluster.put('n2', key, 'through n3');
+    expect(await cluster.get('n2', key)).toBe('through n3');
+    expect(await cluster.get('n1', key)).toBe('through n3');
+  });
+});
+
 describe('a leader that was paused', () => {
   it('serves no stale read when it goes on', async () => {
     const cluster = await start();
@@ -298,10 +311,10 @@ describe('snapshots', () => {
     for (let n = 0; n < 400; n++) await cluster.put('n1', `key-${n}`, 'x'.repeat(2_000));
     await cluster.advance(1_000);
     await cluster.startNode('n3');
-    expect(await cluster.get('n3', 'key-399')).toBe('x'.repeat(2_000));
-    expect(cluster.logs.some((line) => line.node === 'n3' && /installed a snapshot/.test(line.message))).toBe(
-      true,
+    await cluster.until('a snapshot is installed', () =>
+      cluster.logs.some((line) => line.node === 'n3' && /installed a snapshot/.test(line.message)),
     );
+    expect(await cluster.get('n3', 'key-399')).toBe('x'.repeat(2_000));
     await cluster.advance(500);
     const hashes = cluster.ids.map((id) => cluster.node(id).engine.group('group-1')!.status().stateHash);
     expect(new Set(hashes).size).toBe(1);
@@ -322,7 +335,7 @@ describe('snapshots', () => {
     await cluster.advance(60_000);
     expect(dropped).toBeGreaterThanOrEqual(2);
     rule[Symbol.dispose]();
-    expect(await cluster.get('n3', 'key-299')).toBe('299');
+    expect(await cluster.get('n3', 'key-299', { consistency: 'stale' })).toBe('299');
   });
 
   it('are taken on request, and let the whole log go', async () => {

@@ -6,23 +6,20 @@ import { isDwError } from '@datawarehouse/sdk';
 import { groupFailed, notLeader, overloaded, requestAborted } from '../errors.js';
 import { makeMessage } from '../raft/message.js';
 import { RaftCore } from '../raft/raft-core.js';
-import type { Entry, Message, StorageAppend, StorageApply } from '../raft/types.js';
-import type { CommandOutcome } from '../state/command.js';
+import type { Message, StorageAppend } from '../raft/types.js';
 import { KeyValueState } from '../state/key-value-state.js';
 import type { GroupStorage } from '../storage/types.js';
+import { Applier } from './applier.js';
 import type { EngineLimits } from './engine-limits.js';
 import type { EntryKind } from './entry-envelope.js';
-import { decodeEnvelope, encodeEnvelope } from './entry-envelope.js';
+import { encodeEnvelope } from './entry-envelope.js';
 import { GroupSnapshots, restoreState } from './group-snapshots.js';
 import { PendingProposals } from './pending-proposals.js';
 import type { Proposal, ProposalBudget, ProposalResult } from './proposal.js';
 import { ReadRounds } from './read-rounds.js';
 
-/** Entries applied between two looks at the clock. */
-const APPLY_BATCH = 16;
 /** Readies taken in one turn; what is left comes in the next. */
 const MAX_READIES = 8;
-const COMMITTED: CommandOutcome = { status: 'committed' };
 const MIN_READ_RETRY_MS = 100;
 
 /** What a group needs of its node. */
@@ -70,11 +67,7 @@ export class RaftGroup {
   elections = 0;
   /** Messages of peers that were dropped because the disk has too much to do. */
   droppedAppends = 0;
-  private applied: number;
-  private readonly applyQueue: StorageApply[] = [];
-  /** Entries of the first apply that are done. */
-  private applyOffset = 0;
-  private applyIdle: (() => void)[] = [];
+  private readonly applier: Applier;
   /** True while a received snapshot is being loaded: what became durable meanwhile waits in `held`. */
   private installing = false;
   private held: StorageAppend[] = [];
@@ -106,7 +99,6 @@ export class RaftGroup {
     applied: number,
     options: GroupOptions,
   ) {
-    this.applied = applied;
     this.pending = new PendingProposals(id, host.budget);
     this.reads = new ReadRounds(id, host.incarnation);
     this.core = new RaftCore({
@@ -125,11 +117,14 @@ export class RaftGroup {
       random: options.random,
       trace: (event, fields) => host.log.debug({ group: id, event, ...fields }, 'raft'),
     });
+    this.applier = new Applier(state, this.pending, this.reads, host.clock, applied, (response) =>
+      this.core.step(response),
+    );
     this.snapshots = new GroupSnapshots(this, host.log, () => this.failure !== undefined);
   }
 
   get lastApplied(): number {
-    return this.applied;
+    return this.applier.lastApplied;
   }
 
   /** Term, commit index and members as the core sees them. Allocates. */
@@ -156,7 +151,7 @@ export class RaftGroup {
 
   /** Whether there are entries to apply. */
   get hasApplies(): boolean {
-    return this.applyQueue.length > 0;
+    return this.applier.hasWork;
   }
 
   /**
@@ -299,19 +294,12 @@ export class RaftGroup {
 
   /** Applies entries until the clock passes `until`. @returns whether more are there. */
   apply(until: number): boolean {
+    let more = false;
     this.guard(() => {
-      for (let next = this.applyQueue[0]; next !== undefined; next = this.applyQueue[0]) {
-        if (!this.applySome(next, until)) break;
-        this.applyQueue.shift();
-        this.applyOffset = 0;
-        for (const response of next.responses) this.core.step(response);
-        this.host.wake(this);
-      }
-      this.reads.applied(this.applied);
+      more = this.applier.run(until);
     });
-    if (this.applyQueue.length > 0) return this.failure === undefined;
-    for (const idle of this.applyIdle.splice(0)) idle();
-    return false;
+    this.host.wake(this);
+    return more;
   }
 
   /** An append, and all before it, are on disk. */
@@ -350,7 +338,7 @@ export class RaftGroup {
   stop(refusal: DwError, why: string): void {
     this.pending.stop(refusal, why);
     this.reads.stop(refusal);
-    for (const idle of this.applyIdle.splice(0)) idle();
+    this.applier.stop();
   }
 
   /** The group as this node sees it. */
@@ -362,12 +350,12 @@ export class RaftGroup {
       ...(leader === undefined ? {} : { leaderId: leader }),
       term,
       commitIndex: commit,
-      lastApplied: this.applied,
+      lastApplied: this.lastApplied,
       voters: conf.voters,
       learners: conf.learners,
       firstIndex: this.storage.firstIndex(),
       lastIndex: this.storage.lastIndex(),
-      stateHash: this.state.stateHash(this.applied),
+      stateHash: this.state.stateHash(this.lastApplied),
     };
   }
 
@@ -410,8 +398,8 @@ export class RaftGroup {
     if (ready.soft !== undefined) this.roleChanged();
     for (const message of ready.messages) this.host.send(this, message);
     if (ready.append !== undefined) this.host.write(this, ready.append);
-    if (ready.apply !== undefined) this.applyQueue.push(ready.apply);
-    for (const read of ready.reads) this.reads.confirm(read.context, read.index, this.applied);
+    if (ready.apply !== undefined) this.applier.push(ready.apply);
+    for (const read of ready.reads) this.reads.confirm(read.context, read.index, this.lastApplied);
   }
 
   private roleChanged(): void {
@@ -429,46 +417,6 @@ export class RaftGroup {
     this.host.leaderChanged(this);
   }
 
-  /** Applies entries of one Ready. @returns false when the time was up before its end. */
-  private applySome(apply: StorageApply, until: number): boolean {
-    const { entries } = apply;
-    while (this.applyOffset < entries.length) {
-      this.applyEntry(entries[this.applyOffset++] as Entry);
-      if (this.applyOffset % APPLY_BATCH === 0 && this.host.clock.now() > until) {
-        return this.applyOffset === entries.length;
-      }
-    }
-    return true;
-  }
-
-  private applyEntry(entry: Entry): void {
-    const { index, term } = entry;
-    let outcome = COMMITTED;
-    if (entry.type === 'normal' && entry.data.length > 0) outcome = this.applyData(entry);
-    this.applied = index;
-    this.pending.applied(index, term, outcome);
-  }
-
-  private applyData(entry: Entry): CommandOutcome {
-    let envelope: ReturnType<typeof decodeEnvelope>;
-    try {
-      envelope = decodeEnvelope(entry.data);
-    } catch (error) {
-      // Not ours, on every replica alike: it changes nothing.
-      if (isDwError(error, 'frame-malformed')) return COMMITTED;
-      throw error;
-    }
-    if (envelope.kind !== 'key-value') return COMMITTED;
-    const { index, term } = entry;
-    return this.state.apply({
-      index,
-      term,
-      proposer: envelope.proposer,
-      time: envelope.time,
-      data: envelope.data,
-    });
-  }
-
   private release(append: StorageAppend): void {
     this.guard(() => {
       for (const response of append.responses) {
@@ -481,12 +429,10 @@ export class RaftGroup {
 
   /** Replaces the state by the newest snapshot, once everything that was handed out before it is applied. */
   private async install(index: number): Promise<void> {
-    if (this.applyQueue.length > 0) await new Promise<void>((resolve) => this.applyIdle.push(resolve));
-    if (this.failure !== undefined || index <= this.applied) return;
-    this.applied = await restoreState(this.storage, this.state, this.host.clock);
-    this.pending.skipped(this.applied);
-    this.reads.applied(this.applied);
-    this.host.log.info({ group: this.id, index: this.applied }, 'installed a snapshot from the leader');
+    await this.applier.drained();
+    if (this.failure !== undefined || index <= this.lastApplied) return;
+    this.applier.jumpTo(await restoreState(this.storage, this.state, this.host.clock));
+    this.host.log.info({ group: this.id, index: this.lastApplied }, 'installed a snapshot from the leader');
   }
 
   /**
@@ -519,7 +465,6 @@ export class RaftGroup {
   private fail(error: unknown): void {
     if (this.failure !== undefined) return;
     this.failure = groupFailed(this.id, error);
-    this.applyQueue.length = 0;
     this.stop(this.failure, 'the group failed on its leader');
     this.host.groupFailed(this, error);
   }

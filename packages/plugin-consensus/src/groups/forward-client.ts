@@ -74,6 +74,7 @@ export class ForwardClient {
   /**
    * Sends a request and resolves with the answer's body.
    * @param deadline Clock time up to which an answer is wanted.
+   * @param mayRelay Whether the peer may pass a write on to the leader.
    * @throws DwError `peer-unreachable` or `overloaded`: it was not sent; `answer-lost`: it may have been handled; the
    * error that the peer answered with.
    */
@@ -83,6 +84,7 @@ export class ForwardClient {
     groupId: string,
     body: Uint8Array,
     deadline: number,
+    mayRelay = false,
   ): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
       const { maxConcurrentOperations, maxPendingProposalBytes } = this.limits();
@@ -99,7 +101,7 @@ export class ForwardClient {
       this.waiting.set(id, { peer, bytes: body.length, expires: deadline + GRACE_MS, resolve, reject });
       this.pendingBytes += body.length;
       const queue = this.outgoing.get(peer);
-      const request = { id, operation, groupId, remainingMs, body };
+      const request = { id, operation, groupId, remainingMs, mayRelay, body };
       if (queue === undefined) this.outgoing.set(peer, [request]);
       else queue.push(request);
       this.scheduled ??= setImmediate(() => this.flush());

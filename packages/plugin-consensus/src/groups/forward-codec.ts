@@ -33,6 +33,7 @@ const OPERATIONS: readonly ForwardOperation[] = [
 const WHAT = 'a frame of forwarded requests';
 const REQUESTS = 1;
 const REPLIES = 2;
+const MAY_RELAY = 0x80;
 const MAX_BODY_BYTES = 64 * 1024 * 1_024;
 /** Bodies at least this large are sent as they lie. */
 const COPY_BELOW_BYTES = 8 * 1_024;
@@ -44,6 +45,8 @@ export interface ForwardRequest {
   readonly groupId: string;
   /** Ms that the client still waits. */
   readonly remainingMs: number;
+  /** Whether the node that is asked may pass a write on to the leader, which the asking node cannot reach. */
+  readonly mayRelay: boolean;
   readonly body: Uint8Array;
 }
 
@@ -71,7 +74,7 @@ export class ForwardFrame {
 
   addRequest(request: ForwardRequest): void {
     this.writer.varint(request.id);
-    this.writer.u8(OPERATIONS.indexOf(request.operation));
+    this.writer.u8(OPERATIONS.indexOf(request.operation) | (request.mayRelay ? MAY_RELAY : 0));
     this.writer.text(request.groupId);
     this.writer.varint(Math.max(0, Math.ceil(request.remainingMs)));
     this.addBody(request.body);
@@ -131,10 +134,18 @@ export function decodeForwardFrame(
 
 function readRequest(reader: ByteReader): ForwardRequest {
   const id = reader.varint();
-  const operation = OPERATIONS[reader.u8()];
+  const code = reader.u8();
+  const operation = OPERATIONS[code & ~MAY_RELAY];
   if (operation === undefined) throw malformed(WHAT, 'there is no such operation');
   const groupId = reader.text(256);
-  return { id, operation, groupId, remainingMs: reader.varint(), body: reader.blob(MAX_BODY_BYTES) };
+  return {
+    id,
+    operation,
+    groupId,
+    remainingMs: reader.varint(),
+    mayRelay: (code & MAY_RELAY) !== 0,
+    body: reader.blob(MAX_BODY_BYTES),
+  };
 }
 
 /** An error as bytes. What is no DwError is named without its details. */

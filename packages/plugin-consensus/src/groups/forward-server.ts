@@ -5,11 +5,12 @@ import type { Clock, IPeerTransport } from '@datawarehouse/sdk';
 import { errorMessage } from '@datawarehouse/sdk';
 import { ByteReader } from '../codec/byte-reader.js';
 import { ByteWriter } from '../codec/byte-writer.js';
+import type { EntryKind } from '../engine/entry-envelope.js';
 import { overloaded } from '../errors.js';
 import { MAX_KEY_BYTES, writeOutcome } from '../state/command.js';
 import type { ForwardReply, ForwardRequest } from './forward-codec.js';
 import { FORWARD_CHANNEL, ForwardFrame, encodeError } from './forward-codec.js';
-import type { LocalOperations } from './local-operations.js';
+import type { Committed, LocalOperations } from './local-operations.js';
 
 const MAX_FRAME_BYTES = 512 * 1_024;
 /** Bytes of answers that wait for room in the transport, for each peer; beyond, they are lost and the asker times out. */
@@ -42,6 +43,13 @@ export class ForwardServer {
     private readonly clock: Clock,
     private readonly maxWaitMs: () => number,
     private readonly onFailure: (what: string) => void,
+    /** Passes a write on to the leader for a node that cannot reach it. */
+    private readonly relay: (
+      groupId: string,
+      kind: EntryKind,
+      data: Uint8Array,
+      deadline: number,
+    ) => Promise<Committed>,
   ) {}
 
   /** Requests being served. */
@@ -77,9 +85,9 @@ export class ForwardServer {
     const deadline = this.clock.now() + Math.min(request.remainingMs, this.maxWaitMs());
     switch (operation) {
       case 'propose-key-value':
-        return this.propose(groupId, 'key-value', body, deadline);
+        return this.propose(request, 'key-value', deadline);
       case 'propose-opaque':
-        return this.propose(groupId, 'opaque', body, deadline);
+        return this.propose(request, 'opaque', deadline);
       case 'get':
         return this.get(groupId, body, deadline);
       case 'list':
@@ -95,13 +103,12 @@ export class ForwardServer {
     }
   }
 
-  private async propose(
-    groupId: string,
-    kind: 'key-value' | 'opaque',
-    data: Uint8Array,
-    deadline: number,
-  ): Promise<Uint8Array> {
-    const { index, outcome } = await this.local.propose(groupId, kind, data, deadline);
+  private async propose(request: ForwardRequest, kind: EntryKind, deadline: number): Promise<Uint8Array> {
+    const { groupId, body } = request;
+    const { index, outcome } =
+      request.mayRelay && !this.local.leads(groupId)
+        ? await this.relay(groupId, kind, body, deadline)
+        : await this.local.propose(groupId, kind, body, deadline);
     const writer = new ByteWriter(32);
     writer.varint(index);
     writeOutcome(writer, outcome);

@@ -18,6 +18,8 @@ import { ForwardServer } from './forward-server.js';
 import type { Committed } from './local-operations.js';
 import { LocalOperations } from './local-operations.js';
 import type { GroupPlacement } from './placement.js';
+import type { RouteOptions as TargetOptions, Target } from './route-targets.js';
+import { RouteTargets } from './route-targets.js';
 
 /** Codes of errors after which nothing happened, and another node or a little later may do better. */
 const TRY_AGAIN = new Set([
@@ -48,8 +50,11 @@ export interface VersionedValue {
   readonly version: number;
 }
 
-/** Where an operation goes: `undefined` is this node. */
-type Target = { readonly peer: string | undefined };
+interface RouteOptions extends TargetOptions {
+  /** Whether a second try of what may have happened is harmless. */
+  readonly repeatable: boolean;
+  readonly signal?: AbortSignal | undefined;
+}
 
 /** Routes operations to the groups' leaders. */
 export class GroupRouter {
@@ -60,15 +65,14 @@ export class GroupRouter {
   private readonly server: ForwardServer;
   private readonly placements: ReadonlyMap<string, GroupPlacement>;
   private readonly disposables: Disposable[];
+  private readonly targets: RouteTargets;
   /** Woken when any group's leader changes. */
   private readonly waiters = new Set<() => void>();
-  /** Who led a group that has no replica here, when somebody last told. */
-  private readonly hints = new Map<string, string>();
   private stopped = false;
 
   constructor(
     private readonly engine: MultiRaftEngine,
-    private readonly transport: IPeerTransport,
+    transport: IPeerTransport,
     private readonly clock: Clock,
     private readonly log: Logger,
     placements: readonly GroupPlacement[],
@@ -77,6 +81,7 @@ export class GroupRouter {
   ) {
     this.placements = new Map(placements.map((placement) => [placement.id, placement]));
     this.local = new LocalOperations(engine, clock, groupOf);
+    this.targets = new RouteTargets(engine, this.local, transport);
     this.client = new ForwardClient(transport, clock, limits);
     this.server = new ForwardServer(
       transport,
@@ -84,10 +89,12 @@ export class GroupRouter {
       clock,
       () => limits().requestTimeoutMs,
       (reason) => log.warn({ reason }, 'could not send an answer to a peer'),
+      (groupId, kind, data, deadline) => this.proposeBy(deadline, groupId, kind, data, { mayRelay: false }),
     );
     this.disposables = [
       transport.handle(FORWARD_CHANNEL, { onMessage: (from, payload) => this.receive(from, payload) }),
       transport.onPeerStateChanged((peer, state) => {
+        this.targets.peerChanged(peer, state);
         if (state === 'disconnected') this.client.onDisconnected(peer);
         this.leaderChanged();
       }),
@@ -129,23 +136,7 @@ export class GroupRouter {
     repeatable: boolean,
     signal?: AbortSignal,
   ): Promise<Committed> {
-    const deadline = this.deadline();
-    const attempt = async ({ peer }: Target): Promise<Committed> => {
-      if (peer === undefined) return this.local.propose(groupId, kind, data, deadline, signal);
-      const operation = kind === 'key-value' ? 'propose-key-value' : 'propose-opaque';
-      try {
-        const body = await this.client.request(peer, operation, groupId, data, deadline);
-        const reader = new ByteReader(body, 'an answer to a write');
-        return { index: reader.varint(), outcome: readOutcome(reader) };
-      } catch (error) {
-        // Whatever it is, if an answer was there and cannot be read the write may have happened.
-        if (isDwError(error, 'answer-lost') || isDwError(error, 'frame-malformed')) {
-          throw outcomeUnknown(groupId, error.message);
-        }
-        throw error;
-      }
-    };
-    return this.route(groupId, deadline, attempt, { needsLeader: true, repeatable, signal });
+    return this.proposeBy(this.deadline(), groupId, kind, data, { repeatable, signal });
   }
 
   /** Reads a key linearizably. */
@@ -228,6 +219,31 @@ export class GroupRouter {
     this.leaderChanged();
   }
 
+  private proposeBy(
+    deadline: number,
+    groupId: string,
+    kind: EntryKind,
+    data: Uint8Array,
+    options: Partial<RouteOptions>,
+  ): Promise<Committed> {
+    const operation = kind === 'key-value' ? 'propose-key-value' : 'propose-opaque';
+    const attempt = async ({ peer, relay }: Target): Promise<Committed> => {
+      if (peer === undefined) return this.local.propose(groupId, kind, data, deadline, options.signal);
+      try {
+        const body = await this.client.request(peer, operation, groupId, data, deadline, relay);
+        const reader = new ByteReader(body, 'an answer to a write');
+        return { index: reader.varint(), outcome: readOutcome(reader) };
+      } catch (error) {
+        // No answer, or one that cannot be read: the write may have happened.
+        if (isDwError(error, 'answer-lost') || isDwError(error, 'frame-malformed')) {
+          throw outcomeUnknown(groupId, error.message);
+        }
+        throw error;
+      }
+    };
+    return this.route(groupId, deadline, attempt, { repeatable: false, ...options, needsLeader: true });
+  }
+
   private administer(
     groupId: string,
     operation: ForwardOperation,
@@ -247,11 +263,7 @@ export class GroupRouter {
     groupId: string,
     deadline: number,
     attempt: (target: Target) => Promise<T>,
-    options: {
-      readonly needsLeader: boolean;
-      readonly repeatable: boolean;
-      readonly signal?: AbortSignal | undefined;
-    },
+    options: RouteOptions,
   ): Promise<T> {
     const placement = this.placements.get(groupId);
     if (placement === undefined) throw groupUnknown(groupId);
@@ -259,7 +271,7 @@ export class GroupRouter {
     for (let tries = 0; ; tries++) {
       // A repeatable write of which one try may have happened stays unknown until another try says more.
       if (options.signal?.aborted === true) throw lastUnknown ?? requestAborted();
-      const target = this.target(groupId, placement, options.needsLeader, tries);
+      const target = this.targets.of(placement, options, tries);
       let failure: DwError;
       try {
         if (target === undefined) throw noLeader(groupId);
@@ -268,7 +280,7 @@ export class GroupRouter {
         if (!isDwError(error)) throw error;
         failure = error;
       }
-      this.learn(groupId, failure);
+      this.targets.learn(placement, failure);
       const unknown = failure.code === 'outcome-unknown' || failure.code === 'answer-lost';
       if (unknown) lastUnknown = failure;
       const again = TRY_AGAIN.has(failure.code) || (unknown && options.repeatable);
@@ -284,38 +296,6 @@ export class GroupRouter {
   /** Once a try may have happened, a later refusal does not say that nothing did. */
   private verdict(failure: DwError, lastUnknown: DwError | undefined): DwError {
     return lastUnknown ?? failure;
-  }
-
-  private target(
-    groupId: string,
-    placement: GroupPlacement,
-    needsLeader: boolean,
-    tries: number,
-  ): Target | undefined {
-    const here = this.engine.nodeId;
-    const group = this.engine.group(groupId);
-    if (group !== undefined && this.local.serves(groupId)) {
-      if (!needsLeader || group.isLeader) return { peer: undefined };
-      return group.leader === undefined ? undefined : { peer: group.leader };
-    }
-    const hint = this.hints.get(groupId);
-    if (hint !== undefined && hint !== here && tries % 2 === 0) return { peer: hint };
-    const others = placement.voters.filter((voter) => voter !== here);
-    const reachable = others.filter((voter) =>
-      this.transport.peers().some((peer) => peer.id === voter && peer.state === 'connected'),
-    );
-    const candidates = reachable.length > 0 ? reachable : others;
-    const peer = candidates[tries % Math.max(1, candidates.length)];
-    return peer === undefined ? undefined : { peer };
-  }
-
-  private learn(groupId: string, failure: DwError): void {
-    const leaderId = failure.details?.['leaderId'];
-    if (typeof leaderId === 'string' && this.placements.get(groupId)?.voters.includes(leaderId) === true) {
-      this.hints.set(groupId, leaderId);
-    } else if (failure.code !== 'overloaded') {
-      this.hints.delete(groupId);
-    }
   }
 
   private async waitForChange(groupId: string, ms: number): Promise<void> {

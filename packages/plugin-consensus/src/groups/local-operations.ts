@@ -39,6 +39,11 @@ export class LocalOperations {
     return this.engine.refusal === undefined && this.engine.group(groupId)?.failed === undefined;
   }
 
+  /** Whether the group's leader is here. */
+  leads(groupId: string): boolean {
+    return this.engine.group(groupId)?.isLeader === true;
+  }
+
   /** Proposes at the leader. @throws as {@link RaftGroup.submit}, and what became of the proposal. */
   propose(
     groupId: string,

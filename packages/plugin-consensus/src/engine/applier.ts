@@ -1,0 +1,120 @@
+// Applies a group's committed entries to its state in slices, so that however many are committed at once the event loop
+// goes on; settles the proposals that wait for them, and serves the reads that wait for the state to get that far.
+
+import type { Clock } from '@datawarehouse/sdk';
+import { isDwError } from '@datawarehouse/sdk';
+import type { Entry, Message, StorageApply } from '../raft/types.js';
+import type { CommandOutcome } from '../state/command.js';
+import type { KeyValueState } from '../state/key-value-state.js';
+import { decodeEnvelope } from './entry-envelope.js';
+import type { PendingProposals } from './pending-proposals.js';
+import type { ReadRounds } from './read-rounds.js';
+
+/** Entries applied between two looks at the clock. */
+const LOOK_AFTER = 16;
+const COMMITTED: CommandOutcome = { status: 'committed' };
+
+/** The way of committed entries into one group's state. */
+export class Applier {
+  /** What the core handed out, in order. Bounded by what the core hands out before it hears of its application. */
+  private readonly queue: StorageApply[] = [];
+  /** Entries of the first of them that are done. */
+  private offset = 0;
+  private whenIdle: (() => void)[] = [];
+
+  constructor(
+    private readonly state: KeyValueState,
+    private readonly pending: PendingProposals,
+    private readonly reads: ReadRounds,
+    private readonly clock: Clock,
+    /** Index of the last entry that the state holds. */
+    private applied: number,
+    /** Takes what the core is to be told once entries are applied. */
+    private readonly step: (response: Message) => void,
+  ) {}
+
+  /** Index of the last entry applied. */
+  get lastApplied(): number {
+    return this.applied;
+  }
+
+  /** Whether there are entries to apply. */
+  get hasWork(): boolean {
+    return this.queue.length > 0;
+  }
+
+  /** Takes in committed entries. */
+  push(apply: StorageApply): void {
+    this.queue.push(apply);
+  }
+
+  /** Applies until the clock passes `until`. @returns whether there is more. */
+  run(until: number): boolean {
+    for (let next = this.queue[0]; next !== undefined; next = this.queue[0]) {
+      if (!this.applySome(next.entries, until)) break;
+      this.queue.shift();
+      this.offset = 0;
+      for (const response of next.responses) this.step(response);
+    }
+    this.reads.applied(this.applied);
+    if (this.queue.length > 0) return true;
+    this.idle();
+    return false;
+  }
+
+  /** Resolves when everything taken in so far is applied, or dropped. */
+  async drained(): Promise<void> {
+    if (this.queue.length > 0) await new Promise<void>((resolve) => this.whenIdle.push(resolve));
+  }
+
+  /** The state was replaced by a snapshot at this index. */
+  jumpTo(index: number): void {
+    this.applied = index;
+    this.pending.skipped(index);
+    this.reads.applied(index);
+  }
+
+  /** Drops what was not applied. */
+  stop(): void {
+    this.queue.length = 0;
+    this.offset = 0;
+    this.idle();
+  }
+
+  private idle(): void {
+    if (this.whenIdle.length === 0) return;
+    for (const resolve of this.whenIdle.splice(0)) resolve();
+  }
+
+  /** @returns false when the time was up before the end. */
+  private applySome(entries: readonly Entry[], until: number): boolean {
+    while (this.offset < entries.length) {
+      this.applyEntry(entries[this.offset++] as Entry);
+      if (this.offset % LOOK_AFTER === 0 && this.clock.now() > until) return this.offset === entries.length;
+    }
+    return true;
+  }
+
+  private applyEntry(entry: Entry): void {
+    const { index, term } = entry;
+    // An empty entry is a new leader's no-op.
+    const outcome = entry.type === 'normal' && entry.data.length > 0 ? this.applyData(entry) : COMMITTED;
+    this.applied = index;
+    this.pending.applied(index, term, outcome);
+  }
+
+  private applyData(entry: Entry): CommandOutcome {
+    let envelope: ReturnType<typeof decodeEnvelope>;
+    try {
+      envelope = decodeEnvelope(entry.data);
+    } catch (error) {
+      // Not ours, on every replica alike: it changes nothing.
+      if (isDwError(error, 'frame-malformed')) return COMMITTED;
+      throw error;
+    }
+    if (envelope.kind !== 'key-value') return COMMITTED;
+    const { index, term } = entry;
+    const { proposer, time, data } = envelope;
+    return this.state.apply({ index, term, proposer, time, data });
+  }
+}
