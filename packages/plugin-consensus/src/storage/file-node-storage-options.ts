@@ -32,7 +32,7 @@ export interface FileNodeStorageOptions {
   readonly maxPendingBytes?: number;
   /** Bytes that may be in the journal and not in segments yet; beyond, writes wait. Default 32 MiB. */
   readonly maxLagBytes?: number;
-  /** Bytes of a group that are gathered before they are written to its segments. Default 256 KiB. */
+  /** Bytes of a group that are gathered before they are written to its segments. Default 1 MiB. */
   readonly flushBytes?: number;
   /** Bytes of entries in segments that stay in memory, for all groups. Default 64 MiB. */
   readonly cacheBytes?: number;
@@ -62,6 +62,7 @@ export interface StorageSettings {
 /** Fills in and checks options. @throws DwError `raft-storage-invalid-option`. */
 export function settingsOf(options: FileNodeStorageOptions): StorageSettings {
   const maxRecordBytes = bounded('maxRecordBytes', options.maxRecordBytes ?? 8 * MIB, 4096, 64 * MIB);
+  const checkpointBytes = bounded('checkpointBytes', options.checkpointBytes ?? 32 * MIB, 1, 1024 * MIB);
   return {
     journalDirectory: join(options.directory, 'journal'),
     segments: {
@@ -70,25 +71,27 @@ export function settingsOf(options: FileNodeStorageOptions): StorageSettings {
       mappedSegments: bounded('mappedSegments', options.mappedSegments ?? 3, 0, 1_000),
       mapper: options.mappedSegments === 0 ? undefined : fileMapper(),
     },
-    checkpointBytes: bounded('checkpointBytes', options.checkpointBytes ?? 32 * MIB, 1, 1024 * MIB),
+    checkpointBytes,
     maxRecordBytes,
     maxPendingBytes: bounded('maxPendingBytes', options.maxPendingBytes ?? 128 * MIB, 1, 1024 * MIB),
     maxLagBytes: bounded('maxLagBytes', options.maxLagBytes ?? 32 * MIB, 1, 1024 * MIB),
-    flushBytes: bounded('flushBytes', options.flushBytes ?? MIB / 4, 1, 64 * MIB),
+    flushBytes: bounded('flushBytes', options.flushBytes ?? MIB, 1, 64 * MIB),
     cacheBytes: bounded('cacheBytes', options.cacheBytes ?? 64 * MIB, 0, 4096 * MIB),
     cacheBytesPerGroup: bounded('cacheBytesPerGroup', options.cacheBytesPerGroup ?? MIB, 0, 1024 * MIB),
-    openLog: options.openLog ?? openFileLog(maxRecordBytes),
+    openLog: options.openLog ?? openFileLog(maxRecordBytes, checkpointBytes),
     files: options.files ?? new NodeStorageFiles(options.directory),
   };
 }
 
-function openFileLog(maxRecordBytes: number): OpenLog {
+function openFileLog(maxRecordBytes: number, checkpointBytes: number): OpenLog {
   return (directory, onFailed) =>
     FileAppendLog.open({
       directory,
       name: 'raft journal',
       // The sizes of turns are reckoned, not measured; this is what a reckoning may be off by.
       maxRecordBytes: maxRecordBytes + RECORD_SLACK_BYTES,
+      // Files that are full and dropped between two rounds are used again, which spares the disk making room.
+      segmentBytes: Math.min(64 * MIB, Math.max(MIB / 16, Math.ceil(checkpointBytes / 2))),
       onFailed,
     });
 }

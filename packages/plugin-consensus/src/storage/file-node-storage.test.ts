@@ -402,6 +402,21 @@ it('the journal keeps what a checkpoint under way is to contain until the checkp
   await again.close();
 });
 
+it('a group made while a turn was under way does not ask for that turn after a crash', async () => {
+  let hold = false;
+  const log = new CrashLog(undefined, () => (hold ? new Promise(() => undefined) : Promise.resolve()));
+  const storage = await open({ openLog: async () => log });
+  await storage.openGroup('a', conf);
+  hold = true;
+  void storage.write([turn('a', { hardState: hard(1, 'n1', 0) })]);
+  await storage.openGroup('b', conf);
+  // The machine dies here: the storage is never closed, and holds no file open.
+  const again = await open({ openLog: async () => new CrashLog(log.crash()) });
+  expect(again.groupIds).toEqual(['a', 'b']);
+  expect((await again.openGroup('a', conf)).initialState().hardState.term).toBe(0);
+  await again.close();
+});
+
 describe('when the disk refuses', () => {
   it('the storage fails for good and says so once', async () => {
     let refuse = false;

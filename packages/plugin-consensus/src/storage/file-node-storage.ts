@@ -259,7 +259,8 @@ export class FileNodeStorage implements NodeStorage {
   }
 
   async #createGroup(groupId: string, bootstrap: ConfState): Promise<FileGroupStorage> {
-    const position = this.log.nextPosition;
+    // Not `nextPosition`: what is under way may be lost in a crash, and would then seem to be missing.
+    const position = this.log.durablePosition;
     let group: FileGroupStorage;
     try {
       group = await createGroup(this.settings, this.#host, groupId, bootstrap, position, this.#writerHooks());

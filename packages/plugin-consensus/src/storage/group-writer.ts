@@ -13,7 +13,7 @@ import { snapshotName } from './snapshot-format.js';
 import type { StorageFiles } from './storage-files.js';
 
 /** Entries are gathered up to this before they are written. */
-const BATCH_BYTES = 256 * 1024;
+const BATCH_BYTES = 64 * 1024;
 
 interface QueuedChange {
   readonly change: LogChange;

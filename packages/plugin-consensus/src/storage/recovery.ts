@@ -10,7 +10,7 @@ import type { StorageSettings } from './file-node-storage-options.js';
 import { type WriterHooks, openGroup } from './group-factory.js';
 import { type GroupMeta, loadMeta, parseMetaName } from './group-meta.js';
 import { type JournalRecord, decodeJournalRecord, encodeJournalRecord } from './journal-record.js';
-import { type LogChange, checkChange } from './log-change.js';
+import { type LogBounds, type LogChange, checkChange } from './log-change.js';
 import { parseSegmentName } from './segment-format.js';
 import { segmentFilesOf } from './segmented-raft-log.js';
 import { parseSnapshotName } from './snapshot-format.js';
@@ -98,10 +98,10 @@ async function replayRecord(
 ): Promise<void> {
   const place = `${target.settings.journalDirectory} (record ${position})`;
   const wanted: LogChange[] = [];
-  const bounds = new Map([...target.groups].map(([groupId, group]) => [groupId, group.view.bounds] as const));
+  const bounds = new Map<string, LogBounds>();
   for (const change of changes) {
     const meta = metas.get(change.groupId);
-    const before = bounds.get(change.groupId);
+    const before = bounds.get(change.groupId) ?? target.groups.get(change.groupId)?.view.bounds;
     if (meta === undefined || before === undefined) {
       throw logDamaged(place, 0, `group ${change.groupId}, which it speaks of, has no checkpoint`);
     }

@@ -25,7 +25,7 @@ export interface SegmentOptions {
 }
 
 /** Bytes encoded and written in one go, so that no turn of the event loop is long. */
-const WRITE_BYTES = 256 * 1024;
+const WRITE_BYTES = 64 * 1024;
 /** Bytes fetched by one positional read. */
 const READ_BYTES = 256 * 1024;
 /** Descriptors that a group keeps open for sealed segments. */
