@@ -28,6 +28,7 @@ import { runAsHost } from './attribution.js';
 import { lockDataDir } from './data-dir-lock.js';
 import { Discovery } from './discovery.js';
 import { DisposalStack } from './disposal-stack.js';
+import { HealthPoll } from './health-poll.js';
 import { nodeInfoOf } from './node-info.js';
 import { PackageResolver } from './package-resolver.js';
 import type { PluginAdmin } from './plugin-admin.js';
@@ -256,12 +257,14 @@ export class Host {
     if (this.#state !== 'started') throw adminErrors.stopping();
     const lost = this.#supervisor.requiredFailure();
     if (lost !== undefined) throw hostErrors.requiredFailed(lost.id, lost.problem);
-    const poll = clock.setInterval(() => {
-      this.#supervisor.pollHealth().catch((error: unknown) => {
-        log.error({ error: causeText(error) }, 'asking plugins how they are failed');
-      });
-    }, this.#config.kernel.healthEveryMs);
-    this.#owned.push('health checks', () => poll.cancel());
+    const poll = new HealthPoll({
+      clock,
+      everyMs: this.#config.kernel.healthEveryMs,
+      ask: () => this.#supervisor.pollHealth(),
+      isReady: () => this.#supervisor.readiness().ready,
+      onFailed: (error) => log.error({ error: causeText(error) }, 'asking plugins how they are failed'),
+    });
+    this.#owned.push('health checks', () => poll.stop());
     log.info({ url }, `ready on ${url}`);
     return { url };
   }

@@ -125,8 +125,6 @@ export async function prepareNodes(directory: string, cluster: ClusterDescriptio
         peer: { host: HOST, port: port(index, 1) },
         client: { host: HOST, port: port(index, 2) },
         peers,
-        // Somebody waits for the ready line: ask the plugins how they are more often than a server would.
-        kernel: { healthEveryMs: 500 },
       };
       if ((await readText(configFile)) === undefined) {
         await writeDurably(configFile, `${JSON.stringify(config, undefined, 2)}\n`);
