@@ -10,8 +10,9 @@ import { decodeEnvelope } from './entry-envelope.js';
 import type { PendingProposals } from './pending-proposals.js';
 import type { ReadRounds } from './read-rounds.js';
 
-/** Entries applied between two looks at the clock. */
-const LOOK_AFTER = 16;
+/** Work between two looks at the clock: so many entries, or entries of so many bytes. */
+const LOOK_AFTER_ENTRIES = 16;
+const LOOK_AFTER_BYTES = 128 * 1_024;
 const COMMITTED: CommandOutcome = { status: 'committed' };
 
 /** The way of committed entries into one group's state. */
@@ -88,9 +89,16 @@ export class Applier {
 
   /** @returns false when the time was up before the end. */
   private applySome(entries: readonly Entry[], until: number): boolean {
+    let count = 0;
+    let bytes = 0;
     while (this.offset < entries.length) {
-      this.applyEntry(entries[this.offset++] as Entry);
-      if (this.offset % LOOK_AFTER === 0 && this.clock.now() > until) return this.offset === entries.length;
+      const entry = entries[this.offset++] as Entry;
+      this.applyEntry(entry);
+      bytes += entry.data.length;
+      if (++count < LOOK_AFTER_ENTRIES && bytes < LOOK_AFTER_BYTES) continue;
+      if (this.clock.now() > until) return this.offset === entries.length;
+      count = 0;
+      bytes = 0;
     }
     return true;
   }

@@ -250,6 +250,8 @@ export class MultiRaftEngine implements GroupHost {
 
   leaderChanged(group: RaftGroup): void {
     this.preferred.delete(group);
+    // A leader that was lost without need shows that round trips have become longer: do not wait to believe it.
+    if (group.leader === undefined) this.followRoundTrips();
     this.log.info({ group: group.id, leader: group.leader, term: group.term }, 'leader changed');
     this.options.onLeaderChanged?.(group);
   }

@@ -2,12 +2,10 @@
 // different number would look for most keys in the wrong group, so what was made first counts.
 
 import type { IPersistentBackingStore, Logger } from '@datawarehouse/sdk';
+import { errorMessage } from '@datawarehouse/sdk';
+import { malformed } from '../errors.js';
 import type { GroupPlacement } from './placement.js';
 import { placeGroups } from './placement.js';
-
-interface GroupRecord {
-  readonly placements: readonly GroupPlacement[];
-}
 
 /** The groups: those that were made on this node before, else those of the configuration, which are remembered. */
 export async function rememberGroups(
@@ -21,8 +19,7 @@ export async function rememberGroups(
   const configured = placeGroups(nodeIds, groups, votersPerGroup);
   const known = await readRecord(store, path);
   if (known === undefined) {
-    const record: GroupRecord = { placements: configured };
-    await store.writeAsync(path, Buffer.from(JSON.stringify(record)));
+    await store.writeAsync(path, Buffer.from(JSON.stringify({ placements: configured })));
     return configured;
   }
   if (JSON.stringify(known) !== JSON.stringify(configured)) {
@@ -42,6 +39,19 @@ async function readRecord(
   path: string,
 ): Promise<readonly GroupPlacement[] | undefined> {
   const bytes = await store.readAsync(path);
-  if (bytes === null || bytes === undefined) return undefined;
-  return (JSON.parse(Buffer.from(bytes).toString()) as GroupRecord).placements;
+  if (bytes === null) return undefined;
+  const what = `the record of groups at ${path}`;
+  try {
+    const { placements } = JSON.parse(Buffer.from(bytes).toString()) as { placements?: unknown };
+    if (Array.isArray(placements) && placements.length > 0 && placements.every(isPlacement))
+      return placements;
+  } catch (error) {
+    throw malformed(what, errorMessage(error));
+  }
+  throw malformed(what, 'it names no groups');
+}
+
+function isPlacement(value: unknown): value is GroupPlacement {
+  const { id, voters, preferredLeader } = (value ?? {}) as Partial<GroupPlacement>;
+  return typeof id === 'string' && typeof preferredLeader === 'string' && Array.isArray(voters);
 }
