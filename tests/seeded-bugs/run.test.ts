@@ -62,6 +62,9 @@ afterAll(async () => {
   await rm(copy, { recursive: true, force: true });
 });
 
+/** A bug that makes a test loop for ever is not caught by it: the test must fail. */
+const RUN_LIMIT_MS = 100_000;
+
 interface Report {
   readonly numFailedTests: number;
   readonly numTotalTests: number;
@@ -84,12 +87,19 @@ async function vitest(args: readonly string[]): Promise<Report> {
     { cwd: join(copy, 'project'), stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, CI: '1' } },
   );
   let text = '';
+  let hung = false;
+  const limit = setTimeout(() => {
+    hung = true;
+    child.kill('SIGKILL');
+  }, RUN_LIMIT_MS);
   for (const stream of [child.stdout, child.stderr]) {
     stream.on('data', (chunk: Buffer) => {
       text = (text + chunk.toString()).slice(-8_192);
     });
   }
   await new Promise((resolve) => child.once('close', resolve));
+  clearTimeout(limit);
+  if (hung) throw new Error(`vitest did not end within ${RUN_LIMIT_MS} ms; it said:\n${text}`);
   try {
     return JSON.parse(await readFile(output, 'utf8')) as Report;
   } catch (cause) {

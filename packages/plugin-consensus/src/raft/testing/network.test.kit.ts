@@ -1,9 +1,13 @@
 // A few cores in one process with a network that a test steers by hand: what is lost, what is held back, who is cut
 // off. Storage answers at once unless told otherwise.
 
+import { makeMessage } from '../message.js';
 import { RaftCore } from '../raft-core.js';
 import type { Entry, Message, RaftConfig, Ready, ReadState } from '../types.js';
 import { confOf, MemoryStorage } from './memory-storage.test.kit.js';
+
+/** Far more Readies than any step of a test brings about. */
+const MAX_READIES = 10_000;
 
 /** What a test may set of a core's configuration. */
 export type Options = Partial<Omit<RaftConfig, 'id' | 'storage'>>;
@@ -108,7 +112,11 @@ export class Network {
   /** Handles one node's Ready, without delivering anything. */
   handle(id: string): void {
     const member = this.#member(id);
+    let readies = 0;
     while (member.core.hasReady()) {
+      // A core that always wants something more would hang the test; it must fail it.
+      readies += 1;
+      if (readies > MAX_READIES) throw new Error(`${id} has a Ready after ${MAX_READIES} of them`);
       const ready = member.core.ready();
       this.send(ready.messages);
       member.reads.push(...ready.reads);
@@ -161,6 +169,11 @@ export class Network {
       this.core(id).tick();
       this.settle();
     }
+  }
+
+  /** An append without entries after index 0, to be filled in. */
+  templateAppend(from: string, to: string, term: number): Message {
+    return makeMessage({ type: 'append', from, to, term });
   }
 
   /** Makes a node the leader. */
