@@ -45,7 +45,14 @@ async function load(port, ms) {
 }
 
 if (process.argv[1] === script && process.send !== undefined) {
-  process.on('message', async ({ port, ms }) => process.send(await load(port, ms)));
+  process.on('message', ({ port, ms }) => {
+    load(port, ms).then(
+      (perSecond) => process.send(perSecond),
+      (error) => {
+        throw error;
+      },
+    );
+  });
 }
 
 async function bareServer() {
