@@ -38,7 +38,7 @@ export const CONSENSUS_LIMITS = {
     unit: 'proposals',
     min: 1,
     max: 1_000_000,
-    default: 4_096,
+    default: 2_048,
     description: 'Writes that this node, as a leader, has taken and not answered; more are refused with 429',
   },
   maxPendingProposalBytes: {
@@ -96,8 +96,9 @@ export const CONSENSUS_LIMITS = {
     unit: 'operations',
     min: 1,
     max: 1_000_000,
-    default: 4_096,
-    description: 'Operations of clients under way at this node; more are refused with 429',
+    default: 384,
+    description:
+      'Operations of clients under way at this node; more are refused with 429. A few hundred keep the disks busy; beyond, each only waits longer',
   },
   maxQueueDepth: {
     unit: 'operations',
