@@ -99,10 +99,13 @@ export async function freePorts(count: number): Promise<number[]> {
   for (let port = 20_000 + (process.pid % 5_000); found.length < count && port < 32_000; port++) {
     const server = createServer();
     server.listen(port, '127.0.0.1');
-    const free = await Promise.race([
-      once(server, 'listening').then(() => true),
-      once(server, 'error').then(() => false),
-    ]);
+    const free = await once(server, 'listening').then(
+      () => true,
+      (error: NodeJS.ErrnoException) => {
+        if (error.code !== 'EADDRINUSE') throw error;
+        return false;
+      },
+    );
     if (!free) continue;
     found.push((server.address() as AddressInfo).port);
     server.close();

@@ -58,11 +58,11 @@ it('memory stays flat and surplus requests are refused at once', async () => {
     warmupSeconds: 3,
   });
 
-  const load = generate<{ ok: number; refused: number; refusalP50: number }>('open-loop.mjs', {
+  const load = generate<{ ok: number; refused: number; unsent: number }>('open-loop.mjs', {
     ...common,
     perSecond: Math.round(capacity.perSecond * 2),
     seconds: SECONDS,
-    maxConnections: 1_500,
+    maxConnections: 3_000,
   });
   const samples = new Map<string, number[]>(cluster.nodes.map(({ id }) => [id, []]));
   for (let second = 0; second < SECONDS - 2; second++) {
