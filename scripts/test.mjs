@@ -65,6 +65,7 @@ await step('lint', bin('oxlint'), ['--type-aware', '.']);
 await step('types', bin('tsc'), ['-b']);
 await step('boundaries', process.execPath, ['scripts/check-boundaries.mjs']);
 await step('doc comments', process.execPath, ['scripts/check-docs.mjs']);
+await step('plugin catalog', process.execPath, ['scripts/plugin-catalog.mjs', '--check']);
 await tests('unit');
 if (!quick) await tests('system');
 

@@ -27,14 +27,15 @@ function content(schema: unknown): Json {
   return schema === 'bytes' ? BYTES : { 'application/json': { schema } };
 }
 
-/** `/v1/kv/:key` → `/v1/kv/{key}`; a final `*` → `{rest}`. */
-function template(path: string): string {
-  return path.replaceAll(/:([A-Za-z][A-Za-z0-9_]*)/g, '{$1}').replace(/\*$/, '{rest}');
+/** `/v1/things/:id` → `/v1/things/{id}`; a final `*` → what the route calls it. */
+function template({ path, restName }: RouteDefinition): string {
+  return path.replaceAll(/:([A-Za-z][A-Za-z0-9_]*)/g, '{$1}').replace(/\*$/, `{${restName ?? 'rest'}}`);
 }
 
-function parameters({ path, params, query }: RouteDefinition): Json[] {
+function parameters(route: RouteDefinition): Json[] {
+  const { params, query } = route;
   const pathSchemas = (params?.['properties'] ?? {}) as Record<string, unknown>;
-  const names = [...template(path).matchAll(/\{(\w+)\}/g)].map((match) => match[1] ?? '');
+  const names = [...template(route).matchAll(/\{(\w+)\}/g)].map((match) => match[1] ?? '');
   const querySchemas = (query?.['properties'] ?? {}) as Record<string, unknown>;
   const required = (query?.['required'] ?? []) as readonly string[];
   return [
@@ -81,7 +82,7 @@ function operation({ owner, route }: RouteEntry): Json {
 export function describeApi(entries: readonly RouteEntry[], version: string): Json {
   const paths: Record<string, Json> = {};
   for (const entry of entries) {
-    const path = (paths[template(entry.route.path)] ??= {});
+    const path = (paths[template(entry.route)] ??= {});
     path[entry.route.method.toLowerCase()] = operation(entry);
   }
   return {

@@ -26,6 +26,7 @@ export function keyValueRoutes(
     {
       method: 'PUT',
       path: '/v1/kv/*',
+      restName: 'key',
       summary: 'Write a value, durably and replicated; If-Match and If-None-Match make it conditional',
       body: 'bytes',
       maxBodyBytes: maxValueBytes,
@@ -43,6 +44,7 @@ export function keyValueRoutes(
     {
       method: 'GET',
       path: '/v1/kv/*',
+      restName: 'key',
       summary: 'Read a value, linearizably unless asked otherwise',
       query: Type.Object({ consistency: Consistency }),
       responses: { 200: 'bytes' },
@@ -52,6 +54,7 @@ export function keyValueRoutes(
     {
       method: 'DELETE',
       path: '/v1/kv/*',
+      restName: 'key',
       summary: 'Delete a key; If-Match makes it conditional',
       responses: { 200: DeleteResult },
       admit: () => {

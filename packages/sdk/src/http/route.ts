@@ -33,6 +33,8 @@ export interface RouteDefinition {
   readonly method: HttpMethod;
   /** `/v1/things/:id`, or `/v1/things/*` for the rest of a path. */
   readonly path: string;
+  /** What the API description calls the rest of a path that ends in `/*`. Default `rest`. */
+  readonly restName?: string;
   /** One line for the API description. */
   readonly summary: string;
   readonly params?: TSchema;
