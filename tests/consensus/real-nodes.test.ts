@@ -7,7 +7,11 @@ import { TcpPeerTransport } from '@datawarehouse/plugin-cluster';
 import type { Logger } from '@datawarehouse/sdk';
 import { SystemClock } from '@datawarehouse/sdk';
 import { afterEach, expect, it } from 'vitest';
-import { freeAddresses, identity, transportOptions } from '../../packages/plugin-cluster/src/testing.js';
+import {
+  freeAddresses,
+  identity,
+  transportOptions,
+} from '../../packages/plugin-cluster/src/testing.test.kit.js';
 import { MultiRaftEngine } from '../../packages/plugin-consensus/src/engine/multi-raft-engine.js';
 import { GroupRouter } from '../../packages/plugin-consensus/src/groups/group-router.js';
 import { HashRing } from '../../packages/plugin-consensus/src/groups/hash-ring.js';

@@ -1,7 +1,7 @@
 import { DwError, isDwError } from '@datawarehouse/sdk';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { TcpPeerTransport } from './tcp-peer-transport.js';
-import { connectedTransports, until } from './testing.js';
+import { connectedTransports, until } from './testing.test.kit.js';
 
 const open: TcpPeerTransport[] = [];
 

@@ -96,7 +96,7 @@ export class TcpPeerTransport implements IPeerTransport {
       drops: { disconnected: 0, queueFull: 0, unhandled: 0, overloaded: 0, handlerFailed: 0 },
       memory: { bytes: 0 },
     };
-    this.pools = new PoolCache(settings(this.environment).maxCacheEntries);
+    this.pools = new PoolCache(settings(this.environment).maxCacheEntries, clock);
     for (const [id, address] of others) {
       const endpoint = parsePeerAddress(id, address);
       this.links.set(id, new PeerLink(id, address, endpoint, this.environment, this.linkEvents()));
@@ -135,6 +135,7 @@ export class TcpPeerTransport implements IPeerTransport {
   send(peer: string, channel: string, payload: Payload, lane: TransportLane = 'control'): boolean {
     const link = this.link(peer);
     const { drops } = this.environment;
+    if (lane === 'bulk') this.pools.use(peer);
     const outcome = this.stopped ? 'disconnected' : link.queue(lane, channel, 'message', 0, payload);
     if (typeof outcome !== 'string') return true;
     if (outcome === 'queue-full') drops.queueFull++;
@@ -152,6 +153,7 @@ export class TcpPeerTransport implements IPeerTransport {
     if (this.stopped) throw transportClosed();
     const { lane = 'control', timeoutMs = DEFAULT_TIMEOUT_MS, signal } = options;
     signal?.throwIfAborted();
+    if (lane === 'bulk') this.pools.use(peer);
     const { pending } = link;
     if (pending.count(lane) >= settings(this.environment).maxConcurrentOperations) {
       this.environment.drops.queueFull++;

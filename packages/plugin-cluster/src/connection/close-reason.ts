@@ -10,6 +10,7 @@ export type RejectReason =
   | 'unexpected-frame'
   | 'bad-channel'
   | 'duplicate-correlation'
+  | 'unknown-correlation'
   | 'wrong-cluster'
   | 'wrong-target'
   | 'wrong-peer'
@@ -19,6 +20,7 @@ export type RejectReason =
   | 'tls-identity'
   | 'handshake-timeout'
   | 'too-many-handshakes'
+  | 'silent'
   | 'frame-stalled'
   | 'write-stalled'
   | 'reply-queue-full';
@@ -29,7 +31,6 @@ export type CloseReason =
   | 'refused'
   | 'ended'
   | 'socket-error'
-  | 'silent'
   | 'idle'
   | 'goodbye'
   | 'replaced'
@@ -51,6 +52,7 @@ const REJECT_REASONS: ReadonlySet<string> = new Set<RejectReason>([
   'unexpected-frame',
   'bad-channel',
   'duplicate-correlation',
+  'unknown-correlation',
   'wrong-cluster',
   'wrong-target',
   'wrong-peer',
@@ -60,6 +62,7 @@ const REJECT_REASONS: ReadonlySet<string> = new Set<RejectReason>([
   'tls-identity',
   'handshake-timeout',
   'too-many-handshakes',
+  'silent',
   'frame-stalled',
   'write-stalled',
   'reply-queue-full',

@@ -71,6 +71,7 @@ export class Connection {
   private closedFor: CloseReason | undefined;
   /** Frames wait until this is false: during the handshake, and while an idle connection is validated. */
   private held = true;
+  private paused = false;
   private established = false;
   /** Whether it was used since the last look. */
   private used = false;
@@ -173,9 +174,13 @@ export class Connection {
     this.ping();
   }
 
-  /** One regular look: closes the connection when the other side is gone or stalls, and pings it otherwise. */
-  tick(bounds: LivenessBounds): void {
-    if (!this.isEstablished) return;
+  /**
+   * One regular look: closes the connection when the other side is gone or stalls, and pings it otherwise.
+   * @returns whether it carries nothing and no reply is awaited, apart from that ping.
+   */
+  tick(bounds: LivenessBounds): boolean {
+    if (!this.isEstablished) return false;
+    const rests = this.queuedBytes === 0 && this.pendingRequests === 0;
     if (this.used || this.pendingRequests > 0) this.lastUsedAt = this.clock.now();
     this.used = false;
     const verdict: LivenessVerdict = this.liveness.look(
@@ -185,15 +190,21 @@ export class Connection {
         writing: this.writing !== undefined,
         insideFrame: this.parser.insideFrame,
         framesIn: this.parser.frames,
+        paused: this.paused,
       },
       bounds,
     );
-    if (verdict !== 'alive') this.close(verdict);
-    else this.ping();
+    if (verdict !== 'alive') {
+      this.close(verdict);
+      return false;
+    }
+    this.ping();
+    return rests;
   }
 
   /** Stops or resumes taking frames: backpressure towards the other side. */
   pauseReading(paused: boolean): void {
+    this.paused = paused;
     if (paused) this.socket.pause();
     else this.socket.resume();
   }

@@ -9,6 +9,7 @@ const still: LivenessSample = {
   writing: false,
   insideFrame: false,
   framesIn: 1,
+  paused: false,
 };
 
 function looks(samples: readonly Partial<LivenessSample>[]) {
@@ -37,5 +38,12 @@ describe('liveness', () => {
     const samples = Array.from({ length: 6 }, (_, i) => ({ bytesIn: i, insideFrame: true }));
     expect(looks(samples).at(-1)).toBe('frame-stalled');
     expect(looks(samples.map((sample, i) => ({ ...sample, framesIn: i }))).at(-1)).toBe('alive');
+  });
+
+  it('does not take it for silence that we do not read ourselves', () => {
+    const paused = Array.from({ length: 9 }, () => ({ paused: true, insideFrame: true }));
+    expect(looks(paused)).not.toContain('silent');
+    expect(looks(paused).at(-1)).toBe('alive');
+    expect(looks([...paused, {}, {}, {}]).slice(-3)).toEqual(['alive', 'alive', 'silent']);
   });
 });

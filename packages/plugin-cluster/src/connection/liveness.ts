@@ -17,6 +17,8 @@ export interface LivenessSample {
   readonly insideFrame: boolean;
   /** Frames received since the connection was made. */
   readonly framesIn: number;
+  /** Whether we do not read now: then silence is ours, and only what we write shows whether the other side is there. */
+  readonly paused: boolean;
 }
 
 /** After how many looks without progress each verdict falls. */
@@ -40,9 +42,10 @@ export class Liveness {
 
   /** Takes one look. */
   look(sample: LivenessSample, bounds: LivenessBounds): LivenessVerdict {
-    this.silentLooks = sample.bytesIn === this.bytesIn ? this.silentLooks + 1 : 0;
+    this.silentLooks = !sample.paused && sample.bytesIn === this.bytesIn ? this.silentLooks + 1 : 0;
     this.writeLooks = sample.writing && sample.bytesWritten === this.bytesWritten ? this.writeLooks + 1 : 0;
-    this.frameLooks = sample.insideFrame && sample.framesIn === this.framesIn ? this.frameLooks + 1 : 0;
+    const frameStands = !sample.paused && sample.insideFrame && sample.framesIn === this.framesIn;
+    this.frameLooks = frameStands ? this.frameLooks + 1 : 0;
     this.bytesIn = sample.bytesIn;
     this.bytesWritten = sample.bytesWritten;
     this.framesIn = sample.framesIn;

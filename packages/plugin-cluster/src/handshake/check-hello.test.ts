@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { identity } from '../testing.js';
+import { identity } from '../testing.test.kit.js';
 import { certificateNames, checkAcceptor, checkDialler } from './check-hello.js';
 import type { Hello } from './hello.js';
 

@@ -124,6 +124,8 @@ export class PeerListener {
       if (isRejectReason(reason)) rejections.add(reason, peer?.nodeId ?? remote);
       environment.log.debug({ remote, peer: peer?.nodeId, reason, err: cause }, 'incoming connection closed');
       if (peer !== undefined) peers.removed(connection, peer);
+      // Counted by what it did; the connection sees to it that the socket goes, at once or after a last word.
+      else this.strangers.get(remote)?.deadline.cancel();
     };
   }
 

@@ -234,6 +234,10 @@ export class PeerLink {
   private frameHandler(connection: Connection) {
     return (type: number, _channel: number, correlation: number, payload: Buffer): boolean => {
       if (type === FrameType.reply || type === FrameType.error) {
+        if (!this.pending.hasUsed(correlation)) {
+          connection.close('unknown-correlation');
+          return false;
+        }
         const request = this.pending.take(correlation, connection);
         if (type === FrameType.error) request?.reject(decodeError(this.id, payload));
         // Copied, so that a small reply which is kept does not keep the whole chunk it came in.

@@ -50,6 +50,11 @@ export class PendingRequests {
     return ++this.lastCorrelation;
   }
 
+  /** Whether a request of this peer has had this correlation id. */
+  hasUsed(correlation: number): boolean {
+    return correlation >= 1 && correlation <= this.lastCorrelation;
+  }
+
   /** Starts to wait for a reply. */
   add(correlation: number, request: PendingRequest): void {
     const { signal } = request;

@@ -74,8 +74,7 @@ export class ConnectionPool {
     this.control.tick(bounds);
     for (const connection of [...this.bulk, ...this.retiring]) {
       if (connection === undefined) continue;
-      connection.tick(bounds);
-      if (!connection.isEstablished || connection.queuedBytes > 0 || connection.pendingRequests > 0) continue;
+      if (!connection.tick(bounds)) continue;
       if (this.retiring.has(connection)) connection.end('retired');
       else if (now - connection.lastUsedAt >= idleConnectionTimeoutMs) connection.end('idle');
     }
