@@ -53,7 +53,7 @@ function notDelivered(peer: string): DwError {
 export class ForwardClient {
   private readonly waiting = new Map<number, Waiting>();
   private readonly outgoing = new Map<string, ForwardRequest[]>();
-  private scheduled: NodeJS.Immediate | undefined;
+  private scheduled = false;
   private nextId = randomInt(2 ** 40);
   private pendingBytes = 0;
   private readonly timer: { cancel(): void };
@@ -104,7 +104,10 @@ export class ForwardClient {
       const request = { id, operation, groupId, remainingMs, mayRelay, body };
       if (queue === undefined) this.outgoing.set(peer, [request]);
       else queue.push(request);
-      this.scheduled ??= setImmediate(() => this.flush());
+      if (this.scheduled) return;
+      this.scheduled = true;
+      // After the promises of this turn, so that they share a frame, and before the transport writes what it has.
+      process.nextTick(() => this.flush());
     });
   }
 
@@ -128,7 +131,6 @@ export class ForwardClient {
   /** Fails everything under way. */
   stop(): void {
     this.timer.cancel();
-    if (this.scheduled !== undefined) clearImmediate(this.scheduled);
     for (const requests of this.outgoing.values()) {
       for (const request of requests) this.refuse(request, requestAborted());
     }
@@ -137,7 +139,7 @@ export class ForwardClient {
   }
 
   private flush(): void {
-    this.scheduled = undefined;
+    this.scheduled = false;
     for (const [peer, requests] of this.outgoing) {
       let frame = new ForwardFrame('requests');
       let inFrame: ForwardRequest[] = [];

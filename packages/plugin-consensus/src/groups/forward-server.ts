@@ -32,7 +32,7 @@ export class ForwardServer {
   /** Answers that found no room. */
   lostReplies = 0;
   private readonly outbound = new Map<string, Outbound>();
-  private scheduled: NodeJS.Immediate | undefined;
+  private scheduled = false;
   private serving = 0;
   private admin = 0;
   private stopped = false;
@@ -76,7 +76,6 @@ export class ForwardServer {
   /** Sends nothing any more. */
   stop(): void {
     this.stopped = true;
-    if (this.scheduled !== undefined) clearImmediate(this.scheduled);
     this.outbound.clear();
   }
 
@@ -175,11 +174,14 @@ export class ForwardServer {
     }
     outbound.replies.push(reply);
     outbound.bytes += reply.body.length + 32;
-    this.scheduled ??= setImmediate(() => this.flush());
+    if (this.scheduled) return;
+    this.scheduled = true;
+    // After the promises that this turn settles, so that all its answers share a frame.
+    process.nextTick(() => this.flush());
   }
 
   private flush(): void {
-    this.scheduled = undefined;
+    this.scheduled = false;
     for (const [peer, outbound] of this.outbound) {
       if (!outbound.blocked && outbound.replies.length > 0) this.flushTo(peer, outbound);
     }
