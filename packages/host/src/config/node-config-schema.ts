@@ -84,7 +84,7 @@ export const NodeConfigSchema = Type.Object(
         shutdownMs: Type.Integer({ ...Milliseconds, default: 10_000 }),
         disposeMs: Type.Integer({ ...Milliseconds, default: 2_000 }),
         healthMs: Type.Integer({ ...Milliseconds, default: 2_000 }),
-        healthEveryMs: Type.Integer({ ...Milliseconds, default: 5_000 }),
+        healthEveryMs: Type.Integer({ ...Milliseconds, default: 1_000 }),
       },
       { ...closed, default: {} },
     ),

@@ -41,7 +41,7 @@ describe('the configuration of a node', () => {
         shutdownMs: 10_000,
         disposeMs: 2_000,
         healthMs: 2_000,
-        healthEveryMs: 5_000,
+        healthEveryMs: 1_000,
       },
       insecure: false,
     });

@@ -25,11 +25,21 @@ it('asks often while the node is not ready, and seldom once it is', async () => 
   await clock.advanceAsync(1_000);
   expect(state.rounds).toBe(10);
   state.ready = true;
-  await clock.advanceAsync(100);
   await clock.advanceAsync(4_900);
+  expect(state.rounds).toBe(10);
+  await clock.advanceAsync(100);
   expect(state.rounds).toBe(11);
-  await clock.advanceAsync(5_000);
-  expect(state.rounds).toBe(12);
+  poll.stop();
+});
+
+it('asks at once again when a ready node is no longer ready', async () => {
+  const { clock, state, poll } = setUp();
+  state.ready = true;
+  await clock.advanceAsync(1_000);
+  expect(state.rounds).toBe(0);
+  state.ready = false;
+  await clock.advanceAsync(100);
+  expect(state.rounds).toBe(1);
   poll.stop();
 });
 

@@ -1,10 +1,10 @@
 // Asks the plugins how they are, again and again. While the node is not ready somebody waits for it, so then it asks
-// more often.
+// at every look; a node that is ready is asked less often.
 
 import type { Clock, TimerHandle } from '@datawarehouse/sdk';
 
-/** Ms between rounds while the node is not ready. */
-const WHILE_NOT_READY_MS = 100;
+/** Ms between looks. A look that finds nothing to ask costs a comparison. */
+const LOOK_MS = 100;
 
 /** What the poll stands on. */
 export interface HealthPollOptions {
@@ -18,29 +18,29 @@ export interface HealthPollOptions {
   readonly onFailed: (error: unknown) => void;
 }
 
-/** Polls until it is stopped. A round begins when the one before has ended. */
+/** Polls until it is stopped. A round begins only when the one before has ended. */
 export class HealthPoll {
   readonly #options: HealthPollOptions;
-  #timer: TimerHandle | undefined;
-  #stopped = false;
+  readonly #timer: TimerHandle;
+  #asking = false;
+  #askedAt: number;
 
   constructor(options: HealthPollOptions) {
     this.#options = options;
-    this.#schedule();
+    this.#askedAt = options.clock.now();
+    this.#timer = options.clock.setInterval(() => this.#look(), Math.min(LOOK_MS, options.everyMs));
   }
 
   stop(): void {
-    this.#stopped = true;
-    this.#timer?.cancel();
+    this.#timer.cancel();
   }
 
-  #schedule(): void {
-    if (this.#stopped) return;
+  #look(): void {
     const { clock, everyMs, isReady } = this.#options;
-    const delay = isReady() ? everyMs : Math.min(everyMs, WHILE_NOT_READY_MS);
-    this.#timer = clock.setTimeout(() => {
-      void this.#round();
-    }, delay);
+    if (this.#asking || (isReady() && clock.now() - this.#askedAt < everyMs)) return;
+    this.#askedAt = clock.now();
+    this.#asking = true;
+    void this.#round();
   }
 
   async #round(): Promise<void> {
@@ -48,7 +48,8 @@ export class HealthPoll {
       await this.#options.ask();
     } catch (error) {
       this.#options.onFailed(error);
+    } finally {
+      this.#asking = false;
     }
-    this.#schedule();
   }
 }

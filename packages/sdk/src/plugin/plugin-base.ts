@@ -26,7 +26,7 @@ export abstract class PluginBase {
   drainAsync(_signal: AbortSignal): Promise<void> | void {}
   shutdownAsync(): Promise<void> | void {}
 
-  /** How the plugin is. Asked every few seconds while it is active; must be quick. */
+  /** How the plugin is. Asked every second or so while it is active; must be quick. */
   checkHealthAsync(): Promise<HealthCheckResult> | HealthCheckResult {
     return { status: 'healthy' };
   }
