@@ -56,6 +56,8 @@ export class TestCluster {
   readonly ring: HashRing;
   readonly nodes = new Map<string, TestNode>();
   readonly logs: TestLogLine[] = [];
+  /** Nodes whose disk was made to fail. */
+  readonly broken = new Set<string>();
   limits: ConsensusLimits;
   private readonly images = new Map<string, MemoryStorageImage>();
   /** Engines that were cut off as by a crash; stopped at the end so that nothing is left. */
@@ -93,6 +95,7 @@ export class TestCluster {
       ...(image === undefined ? {} : { image }),
       sync: async () => {
         while (stalled.now !== undefined) await stalled.now;
+        if (this.broken.has(id)) throw new Error('the disk failed');
       },
     });
     const transport = this.network.transport(id);
@@ -152,6 +155,12 @@ export class TestCluster {
         resolve();
       };
     });
+  }
+
+  /** Makes all writes of a node fail that are not durable yet. */
+  failDisk(id: string): void {
+    this.broken.add(id);
+    this.node(id).unstall();
   }
 
   /** The node that leads a group, as that node itself sees it. */
