@@ -2,7 +2,7 @@
 // handed on as views of it; only a frame that is split over chunks is copied, once, into a buffer of its own size.
 // What is kept never exceeds one frame, and the length of a frame is checked before anything is allocated for it.
 
-import { crc32 } from 'node:zlib';
+import { crc32 } from '@datawarehouse/sdk';
 import type { FrameViolation } from './frame.js';
 import { EMPTY, HEADER_BYTES, MAGIC, MAGIC_WORD, MAX_FRAME_TYPE, Offset } from './frame.js';
 

@@ -2,7 +2,7 @@
 // out in one write however many frames it has. Hot path. Payloads are copied: a sender may reuse its buffer at once.
 // The queue itself has no bound; whoever appends asks its lane's budget first (see queue-budget).
 
-import { crc32 } from 'node:zlib';
+import { crc32 } from '@datawarehouse/sdk';
 import type { FrameType, Payload } from './frame.js';
 import { HEADER_BYTES, MAGIC, Offset, payloadBytes } from './frame.js';
 

@@ -7,7 +7,6 @@ import type { CommandOutcome, WriteCondition } from './command.js';
 import { commandKey, decodeCommand, encodeCommand } from './command.js';
 import { IdempotencyTable } from './idempotency-table.js';
 import { KeyValueState } from './key-value-state.js';
-import { crc32, crc32ByTable } from './state-hash.js';
 
 interface Step {
   readonly op: 'put' | 'delete';
@@ -217,17 +216,6 @@ describe('the idempotency table', () => {
     const same = new IdempotencyTable(3);
     for (let n = 7; n < 10; n++) same.add(`k${n}`, 'f', { status: 'written', version: n + 1 });
     expect(table.hash).toEqual(same.hash);
-  });
-});
-
-describe('crc32', () => {
-  it('is the same by zlib and by table', () => {
-    fc.assert(
-      fc.property(fc.uint8Array(), (bytes) => {
-        expect(crc32ByTable(bytes)).toBe(crc32(bytes));
-      }),
-    );
-    expect(crc32ByTable(Buffer.from('123456789'))).toBe(0xcbf43926);
   });
 });
 

@@ -2,14 +2,14 @@
 // that depends on this node's configuration; a command that means nothing changes nothing, on every replica alike.
 
 import type { AppliedEntry, IStateMachine } from '@datawarehouse/sdk';
-import { isDwError } from '@datawarehouse/sdk';
+import { crc32, isDwError } from '@datawarehouse/sdk';
 import type { CommandOutcome, Idempotency, KeyValueCommand, WriteCondition } from './command.js';
 import { decodeCommand } from './command.js';
 import type { OrderedView } from './cow-ordered-map.js';
 import { CowOrderedMap } from './cow-ordered-map.js';
 import { IdempotencyTable } from './idempotency-table.js';
 import type { HashPair } from './state-hash.js';
-import { ZERO_HASH, addHash, crc32, formatHash, hashRecord, subtractHash } from './state-hash.js';
+import { ZERO_HASH, addHash, formatHash, hashRecord, subtractHash } from './state-hash.js';
 import { SnapshotRestorer, writeSnapshot } from './snapshot-format.js';
 
 /**

@@ -4,8 +4,6 @@
 // replaced record is taken out by subtracting. It finds replicas that differ by accident; it is no proof against
 // somebody who makes collisions on purpose.
 
-import * as zlib from 'node:zlib';
-
 /** Two independent 32-bit sums. */
 export interface HashPair {
   readonly a: number;
@@ -23,27 +21,6 @@ export function hashText(text: string): number {
   let hash = FNV_OFFSET;
   for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), FNV_PRIME);
   return hash >>> 0;
-}
-
-/** CRC-32 of bytes, by zlib where Node has it (20.15 and later), else by a table. */
-export const crc32: (bytes: Uint8Array) => number = zlib.crc32 ?? crc32ByTable;
-
-let table: Uint32Array | undefined;
-
-/** CRC-32 (IEEE) of bytes, computed here. */
-export function crc32ByTable(bytes: Uint8Array): number {
-  table ??= makeTable();
-  let crc = 0xffffffff;
-  for (const byte of bytes) crc = (table[(crc ^ byte) & 0xff] as number) ^ (crc >>> 8);
-  return ~crc >>> 0;
-}
-
-function makeTable(): Uint32Array {
-  return Uint32Array.from({ length: 256 }, (_, byte) => {
-    let value = byte;
-    for (let bit = 0; bit < 8; bit++) value = value & 1 ? 0xedb88320 ^ (value >>> 1) : value >>> 1;
-    return value;
-  });
 }
 
 /** Hash of a record: what kind it is, its name, a number, and the hash of its content. */

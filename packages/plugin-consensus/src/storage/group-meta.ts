@@ -3,9 +3,9 @@
 //
 // One line of text `DWMETA 1 <CRC> <length>`, then JSON, so that an operator can read it.
 
+import { crc32 } from '@datawarehouse/sdk';
 import type { ConfState, HardState, SnapshotMetadata } from '../raft/types.js';
 import { isConfState } from './conf-state-codec.js';
-import { crc32 } from './crc32.js';
 import { formatUnknown, logDamaged } from './errors.js';
 import type { SegmentManifest } from './segment.js';
 import { type StorageFiles, readWholeFile, replaceFile } from './storage-files.js';

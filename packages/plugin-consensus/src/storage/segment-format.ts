@@ -6,8 +6,8 @@
 // A record of kind `mark` says that the entries from its index on are void; records that follow replace them. A record
 // names its index and the header its group, so that bytes that landed in the wrong place are found out.
 
+import { crc32 } from '@datawarehouse/sdk';
 import type { EntryType } from '../raft/types.js';
-import { crc32 } from './crc32.js';
 
 /** Length of a segment's header. */
 export const SEGMENT_HEADER_BYTES = 24;

@@ -6,8 +6,8 @@
 //
 // The end is what makes a file whole: one that lacks it was never finished.
 
+import { crc32 } from '@datawarehouse/sdk';
 import type { SnapshotMetadata } from '../raft/types.js';
-import { crc32 } from './crc32.js';
 import { isSnapshotMetadata } from './group-meta.js';
 
 /** Bytes of the fixed part of the head. */

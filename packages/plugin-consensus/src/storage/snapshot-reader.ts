@@ -1,9 +1,9 @@
 // Reads a snapshot file back, checking each chunk before it is handed out and the whole at the end.
 
+import { crc32 } from '@datawarehouse/sdk';
 import { createHash } from 'node:crypto';
 
 import type { SnapshotMetadata } from '../raft/types.js';
-import { crc32 } from './crc32.js';
 import { logDamaged, snapshotGone } from './errors.js';
 import {
   CHUNK_HEADER_BYTES,

@@ -108,7 +108,10 @@ export async function up(options: UpOptions): Promise<void> {
       await printLine(`ready ${first.url}`);
       await printLine(nextSteps(first, options.dataDir, nodes.length));
       await stop;
-    } else ready.catch(() => {});
+    } else {
+      // Told to stop before it was ready: nodes that did not come up are no failure any more.
+      ready.catch(() => {});
+    }
     await printLine('stopping');
   } finally {
     stopped.abort();

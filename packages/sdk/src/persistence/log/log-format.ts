@@ -16,7 +16,7 @@
 // here. The start of the batch is what tells torn from damaged: a batch is written only after the one before is on
 // disk, so a whole record whose batch starts at b proves that everything below b was on disk.
 
-import { crc32 } from './crc32.js';
+import { crc32 } from '../../checksum/crc32.js';
 
 /** Bytes of the header block; records start here. */
 export const HEADER_BLOCK_BYTES = 4096;

@@ -2,7 +2,7 @@
 // copied into a chunk that is used again and again; large ones are written from where the caller keeps them.
 // This is the hot path of the log: one CRC and one promise a record, no other allocation of its own.
 
-import { crc32 } from './crc32.js';
+import { crc32 } from '../../checksum/crc32.js';
 import { deferred } from './deferred.js';
 import { RECORD_HEADER_BYTES, recordBytes, viewOf } from './log-format.js';
 import type { LogSegment } from './log-segment.js';
