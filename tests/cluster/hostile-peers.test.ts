@@ -32,10 +32,11 @@ async function start(n3: 'good' | 'of the test'): Promise<void> {
   server = await RawServer.listen((peer) => {
     if (n3 === 'good') peer.behaveAs('n3', 'n1');
   });
-  const peers = { ...(await freeAddresses(['n1', 'n2'])), n3: server.address };
+  const addresses = await freeAddresses(['n1', 'n2']);
+  const peers = { ...addresses, n3: server.address };
   node = new TcpPeerTransport(transportOptions('n1', peers, { clock, random: () => 0.5 }));
   node.limits.apply({ heartbeatIntervalMs: HEARTBEAT_MS });
-  good = new TcpPeerTransport(transportOptions('n2', { n1: peers.n1 ?? '', n2: peers.n2 ?? '' }));
+  good = new TcpPeerTransport(transportOptions('n2', addresses));
   for (const one of [node, good]) {
     one.handle('echo', { onRequest: async (_from, payload) => Buffer.from(payload) });
   }

@@ -238,15 +238,15 @@ export class Connection {
     this.onFrame = NO_FRAMES;
     const unwritten = this.writing;
     this.writing = undefined;
-    this.options.budget.release(
-      this.queue.frames + (unwritten?.frames ?? 0),
-      this.queue.bytes + (unwritten?.bytes ?? 0),
-    );
+    const frames = this.queue.frames + (unwritten?.frames ?? 0);
+    const bytes = this.queue.bytes + (unwritten?.bytes ?? 0);
     this.queue.clear();
     if (this.lingering === undefined) this.socket.destroy();
     else this.socket.end();
     this.whenFlushed?.();
     this.onClosed(reason, cause);
+    // Last: who waits for room must first hear that the peer is lost, if it is.
+    this.options.budget.release(frames, bytes);
   }
 
   private append(type: FrameTypeNumber, channel: number, correlation: number, payload: Payload): void {

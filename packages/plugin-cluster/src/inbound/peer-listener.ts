@@ -20,12 +20,21 @@ import type { InboundPeers } from './inbound-peers.js';
 
 const KEEP_ALIVE_MS = 10_000;
 
+/** A socket whose handshake is not over. */
+interface Stranger {
+  readonly socket: Socket;
+  /** Gives up on it. */
+  readonly deadline: TimerHandle;
+  /** What it does is counted already, or will be by its connection. Until then its end means that TLS failed. */
+  counted: boolean;
+}
+
 /** Accepts connections and hands those of peers to {@link InboundPeers}. */
 export class PeerListener {
   private readonly server: Server;
   private readonly tlsServer: TlsServer | undefined;
-  /** Sockets whose handshake is not over, by remote address and port, with what gives up on them. */
-  private readonly strangers = new Map<string, { readonly socket: Socket; readonly deadline: TimerHandle }>();
+  /** By remote address and port. */
+  private readonly strangers = new Map<string, Stranger>();
 
   constructor(
     private readonly environment: TransportEnvironment,
@@ -40,10 +49,8 @@ export class PeerListener {
     this.tlsServer = createTlsServer({ ...tls, requestCert: true, rejectUnauthorized: true }, (socket) =>
       this.greet(socket),
     );
-    this.tlsServer.on('tlsClientError', (_error, socket) => {
-      environment.rejections.add('tls-failed', remoteOf(socket));
-      socket.destroy();
-    });
+    // Counted when its socket closes: a certificate that is refused comes here as well, and so does whom we cut off.
+    this.tlsServer.on('tlsClientError', (_error, socket) => socket.destroy());
   }
 
   /** Connections that have not said who they are. */
@@ -92,11 +99,17 @@ export class PeerListener {
       return;
     }
     const deadline = clock.setTimeout(() => {
+      stranger.counted = true;
       rejections.add('handshake-timeout', remote);
       socket.destroy();
     }, handshakeTimeoutMs);
-    this.strangers.set(remote, { socket, deadline });
-    socket.once('close', () => this.settled(remote, socket));
+    const stranger: Stranger = { socket, deadline, counted: false };
+    this.strangers.set(remote, stranger);
+    socket.once('close', () => {
+      if (this.strangers.get(remote) !== stranger) return;
+      if (!stranger.counted) rejections.add('tls-failed', remote);
+      this.settled(remote);
+    });
     if (this.tlsServer === undefined) this.greet(socket);
     else this.tlsServer.emit('connection', socket);
   }
@@ -105,6 +118,8 @@ export class PeerListener {
     const { environment, peers } = this;
     const { clock, traffic, rules, rejections, tls } = environment;
     const remote = remoteOf(socket);
+    const stranger = this.strangers.get(remote);
+    if (stranger !== undefined) stranger.counted = true;
     const budget = replyBudget(environment);
     const connection = new Connection({ socket, clock, traffic, budget, maxPayload: MAX_HELLO_BYTES });
     let peer: Hello | undefined;
@@ -129,11 +144,9 @@ export class PeerListener {
     };
   }
 
-  /** The handshake is over, one way or the other. A socket that is given must be the one that is known. */
-  private settled(remote: string, socket?: Socket): void {
-    const stranger = this.strangers.get(remote);
-    if (stranger === undefined || (socket !== undefined && stranger.socket !== socket)) return;
-    stranger.deadline.cancel();
+  /** The handshake is over, one way or the other. */
+  private settled(remote: string): void {
+    this.strangers.get(remote)?.deadline.cancel();
     this.strangers.delete(remote);
   }
 }

@@ -154,11 +154,12 @@ export class PeerLink {
     const connections =
       state.kind === 'connected' ? state.pool.all() : state.kind === 'dialling' ? [state.connection] : [];
     if (state.kind === 'waiting') state.timer.cancel();
+    this.loseRoom('this node is stopping');
     for (const connection of connections) {
       if (state.kind === 'connected') connection.end('shutdown');
       else connection.close('shutdown');
     }
-    if (state.kind === 'connected') this.lost('this node is stopping');
+    if (state.kind === 'connected') this.events.onDisconnected(this, 'this node is stopping');
     this.pending.close();
     await Promise.all(connections.map((connection) => connection.whenGone));
   }
@@ -189,9 +190,10 @@ export class PeerLink {
       this.backoff.connectionEnded(this.environment.clock.now() - state.since);
       this.state = { kind: 'idle' };
       this.lastFailure = why;
+      this.loseRoom(why);
       state.pool.close('pool-closed');
       this.dialLater();
-      this.lost(why);
+      this.events.onDisconnected(this, why);
     } else if (state.kind === 'dialling' && state.connection === connection) {
       this.state = { kind: 'idle' };
       this.lastFailure = why;
@@ -200,11 +202,11 @@ export class PeerLink {
     }
   }
 
-  private lost(why: string): void {
+  /** Before the connections are closed: what they drop makes room, but not to this peer. */
+  private loseRoom(why: string): void {
     const error = peerUnreachable(this.id, why);
     this.budgets.control.lose(error);
     this.budgets.bulk.lose(error);
-    this.events.onDisconnected(this, why);
   }
 
   private dialLater(): void {
