@@ -29,9 +29,16 @@ const transport = new TcpPeerTransport({
 });
 transport.handle('echo', { onRequest: async (_from, payload) => Buffer.from(payload) });
 transport.handle('never', { onRequest: () => new Promise(() => {}) });
-process.once('SIGTERM', async () => {
+async function leave() {
   await transport.leave(1_000);
   await transport.close();
+}
+
+process.once('SIGTERM', () => {
+  leave().catch((error) => {
+    console.error(error);
+    process.exit(1);
+  });
 });
 await transport.start();
 console.log('listening');
