@@ -2,6 +2,7 @@
 // what was not synced when their node crashes; nodes are cut off, crash, restart, take snapshots, hand over leadership.
 // After every step the invariants are checked. The same seed gives the same run.
 
+import { makeMessage } from '../message.js';
 import { RaftCore } from '../raft-core.js';
 import type { Message, RaftConfig, Ready, StorageAppend } from '../types.js';
 import { Invariants, Violation } from './invariants.test.kit.js';
@@ -55,6 +56,17 @@ export interface SimulationOptions {
   readonly nodes: number;
   readonly steps: number;
 }
+
+const strangerTypes = [
+  'vote-response',
+  'pre-vote-response',
+  'append-response',
+  'heartbeat-response',
+  'timeout-now',
+  'read-index',
+  'transfer-leader',
+] as const;
+const memberRequests: ReadonlySet<string> = new Set(['read-index', 'transfer-leader']);
 
 const encoder = new TextEncoder();
 
@@ -163,6 +175,7 @@ export class Simulation {
     else if (dice < 0.99) this.#transfer(node);
     else if (dice < 0.995) node.core?.reportUnreachable(this.#random.pick(this.#nodes).id);
     else node.core?.campaign();
+    if (this.#random.chance(0.01)) this.#stranger(this.#random.pick(this.#nodes));
     for (const each of this.#nodes) this.#handleReady(each);
   }
 
@@ -361,6 +374,20 @@ export class Simulation {
     const data = encoder.encode(`state@${index}`);
     node.disk.compact(index, data);
     node.memory.compact(index, data);
+  }
+
+  /** Somebody who is no member answers, asks, and claims newer terms: nothing may come of it. */
+  #stranger({ id, core }: Node): void {
+    if (core === undefined) return;
+    const type = this.#random.pick(strangerTypes);
+    const term = memberRequests.has(type) ? 0 : core.term + this.#random.pick([0, 1, 5]);
+    const before = [core.term, core.role, core.leader, core.commit, core.lastIndex, core.hasReady()].join(
+      ' ',
+    );
+    core.step(makeMessage({ type, from: 'stranger', to: id, term, index: core.lastIndex, context: '1' }));
+    const after = [core.term, core.role, core.leader, core.commit, core.lastIndex, core.hasReady()].join(' ');
+    if (before !== after)
+      throw new Violation('members only', `${type} of a stranger moved ${id}: ${before} → ${after}`);
   }
 
   #transfer(node: Node): void {

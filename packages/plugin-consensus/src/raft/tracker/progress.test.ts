@@ -34,6 +34,12 @@ describe('Progress', () => {
     expect(progress.next).toBe(6);
   });
 
+  it('does not answer a refusal of acknowledged entries with another probe: that would never end', () => {
+    const progress = progressAt(5, 6, 'probe');
+    expect(progress.maybeDecrement(5, 2)).toBe(false);
+    expect(progress.next).toBe(6);
+  });
+
   it('ignores a refusal of another probe than the last', () => {
     const progress = progressAt(0, 10, 'probe');
     expect(progress.maybeDecrement(7, 3)).toBe(false);

@@ -109,8 +109,10 @@ export class Progress {
    * the refusal is out of date.
    */
   maybeDecrement(rejected: number, hint: number): boolean {
+    // What is acknowledged stays acknowledged, so this is an old refusal. (Or the follower has lost its disk; then trying
+    // again at once would only make the two of them shout at each other.)
+    if (rejected <= this.match) return false;
     if (this.state === 'replicate') {
-      if (rejected <= this.match) return false;
       this.next = this.match + 1;
       this.sentCommit = Math.min(this.sentCommit, this.next - 1);
       return true;
