@@ -194,7 +194,10 @@ export class RaftCore {
     if (this.isLeader && member !== undefined && id !== this.#state.id) handleUnreachable(member);
   }
 
-  /** The snapshot that a `snapshot` message announced was delivered to this peer, or was not. */
+  /**
+   * The snapshot that a `snapshot` message announced was delivered to this peer, or was not. Every such message must be
+   * reported in the end: until then, or until the peer acknowledges it, the peer is sent no entries.
+   */
   reportSnapshot(id: NodeId, ok: boolean): void {
     const member = this.#state.tracker.progress.get(id);
     if (this.isLeader && member !== undefined) handleSnapshotStatus(member, ok);
