@@ -110,12 +110,13 @@ async function agreed(): Promise<void> {
 
 it('many concurrent writers on all nodes are all served, and the replicas agree', async () => {
   await begin();
-  const writes = Array.from({ length: 600 }, (_, n) =>
+  // So many that even a node that relays for both others, in a change of leaders, stays within its bound.
+  const writes = Array.from({ length: 300 }, (_, n) =>
     node(IDS[n % 3] as string).store.putAsync(`key-${n}`, Buffer.from(`value-${n}`)),
   );
   await Promise.all(writes);
   const reads = await Promise.all(
-    Array.from({ length: 600 }, (_, n) => node(IDS[(n + 1) % 3] as string).store.getAsync(`key-${n}`)),
+    Array.from({ length: 300 }, (_, n) => node(IDS[(n + 1) % 3] as string).store.getAsync(`key-${n}`)),
   );
   reads.forEach((found, n) => expect(Buffer.from(found?.value ?? []).toString()).toBe(`value-${n}`));
   await agreed();
