@@ -36,6 +36,31 @@ export interface ConfState {
   readonly autoLeave: boolean;
 }
 
+/** What a membership change does with one node. */
+export type ConfChangeType = 'add-voter' | 'add-learner' | 'add-witness' | 'remove' | 'update';
+
+/** One node's part of a membership change. */
+export interface ConfChangeSingle {
+  readonly type: ConfChangeType;
+  readonly nodeId: NodeId;
+}
+
+/**
+ * How a change of several voters passes through the joint configuration.
+ * - `auto`: a change of one voter is made at once, anything else is joint and left by itself
+ * - `joint-implicit`: joint, left by itself as soon as it is applied
+ * - `joint-explicit`: joint until an empty change leaves it
+ */
+export type ConfChangeTransition = 'auto' | 'joint-implicit' | 'joint-explicit';
+
+/** A membership change: what a `conf-change` entry carries. Without changes it leaves a joint configuration. */
+export interface ConfChange {
+  readonly transition: ConfChangeTransition;
+  readonly changes: readonly ConfChangeSingle[];
+  /** The proposer's own bytes; the core does not look at them. */
+  readonly context: Uint8Array;
+}
+
 /** Which entries a snapshot stands for. */
 export interface SnapshotMetadata {
   readonly index: number;
