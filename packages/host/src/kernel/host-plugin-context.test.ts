@@ -193,11 +193,15 @@ describe('blame', () => {
     const failLater: () => unknown = async () => fail();
     context.clock.setTimeout(failLater, 2);
     const interval = context.clock.setInterval(fail, 3);
+    context.clock.setImmediate(fail);
+    context.clock.setImmediate(fail).cancel();
     context.background('b', async () => fail());
     await clock.advanceAsync(3);
     interval.cancel();
-    expect(seen).toEqual([scope, scope, scope, scope]);
-    expect(scope.crashes.sort()).toEqual(['a timer', 'a timer', 'an interval', 'background task "b"']);
+    expect(seen).toEqual([scope, scope, scope, scope, scope]);
+    const crashes = ['a timer', 'a timer', 'an immediate', 'an interval', 'background task "b"'];
+    expect(scope.crashes.sort()).toEqual(crashes);
+    expect(context.holdings.timers).toBe(0);
   });
 
   test('a background task that ends by throwing because it was stopped is no crash', async () => {

@@ -48,6 +48,16 @@ export class PluginClock implements Clock {
     return this.track(this.clock.setInterval(() => this.owner.guard('an interval', callback), periodMs));
   }
 
+  setImmediate(callback: () => void): TimerHandle {
+    this.owner.assertUsable();
+    const inner = this.clock.setImmediate(() => {
+      this.timers.delete(handle);
+      this.owner.guard('an immediate', callback);
+    });
+    const handle = this.track(inner);
+    return handle;
+  }
+
   /** Stops every timer. */
   cancelAll(): void {
     for (const timer of this.timers) timer.cancel();

@@ -2,7 +2,7 @@
 // covers, but for a tail that spares slow followers a snapshot. And loads the state from a snapshot.
 
 import type { Clock, Logger } from '@datawarehouse/sdk';
-import { errorMessage, isDwError } from '@datawarehouse/sdk';
+import { errorMessage, isDwError, nextTurn } from '@datawarehouse/sdk';
 import { snapshotUnavailable } from '../errors.js';
 import type { KeyValueState } from '../state/key-value-state.js';
 import type { GroupStorage } from '../storage/types.js';
@@ -130,9 +130,7 @@ async function readInto(
   for await (const chunk of chunks) {
     restorer.push(chunk);
     if (clock.now() - since < YIELD_AFTER_MS) continue;
-    await new Promise((resolve) => {
-      setImmediate(resolve);
-    });
+    await nextTurn(clock);
     since = clock.now();
   }
   restorer.finish();

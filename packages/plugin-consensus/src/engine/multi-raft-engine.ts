@@ -7,7 +7,7 @@
 // What clients want is bounded by the proposal budget and the pending reads. Neither can fill the other's place.
 
 import { randomBytes } from 'node:crypto';
-import type { Clock, DwError, IPeerTransport, Logger } from '@datawarehouse/sdk';
+import type { Clock, DwError, IPeerTransport, Logger, TimerHandle } from '@datawarehouse/sdk';
 import { errorMessage, isDwError } from '@datawarehouse/sdk';
 import { draining, engineNotRunning, groupUnknown, storageUnusable } from '../errors.js';
 import type { GroupPlacement } from '../groups/placement.js';
@@ -48,6 +48,8 @@ export interface EngineOptions {
   readonly log: Logger;
   /** The limits in force; asked at each use. */
   readonly limits: () => EngineLimits;
+  /** Names this life of the node; differs from that of any other life. Default: random. */
+  readonly incarnation?: string;
   /** Uniform in [0, 1). Default `Math.random`. */
   readonly random?: () => number;
   /** Told when a group has another leader or none. */
@@ -57,7 +59,7 @@ export interface EngineOptions {
 /** Drives the Raft groups of one node. */
 export class MultiRaftEngine implements GroupHost {
   readonly nodeId: string;
-  readonly incarnation = randomBytes(9).toString('base64url');
+  readonly incarnation: string;
   readonly clock: Clock;
   readonly log: Logger;
   readonly budget = new ProposalBudget();
@@ -73,7 +75,7 @@ export class MultiRaftEngine implements GroupHost {
   private readonly receiver: SnapshotReceiver;
   private readonly disposables: Disposable[] = [];
   private readonly preferred = new Set<RaftGroup>();
-  private scheduled: NodeJS.Immediate | undefined;
+  private scheduled: TimerHandle | undefined;
   private state: 'new' | 'running' | 'draining' | 'stopped' = 'new';
   private storageFailure: DwError | undefined;
   private timeoutMs = START_ELECTION_TIMEOUT_MS;
@@ -84,6 +86,7 @@ export class MultiRaftEngine implements GroupHost {
   constructor(private readonly options: EngineOptions) {
     const { nodeId, transport, storage, clock, log } = options;
     this.nodeId = nodeId;
+    this.incarnation = options.incarnation ?? randomBytes(9).toString('base64url');
     this.clock = clock;
     this.log = log;
     this.outbox = new PeerOutbox(transport, (peer, id) => this.groups.get(id)?.reportUnreachable(peer));
@@ -216,7 +219,7 @@ export class MultiRaftEngine implements GroupHost {
     this.sender.stop();
     this.receiver.stop();
     for (const disposable of this.disposables.splice(0).toReversed()) disposable[Symbol.dispose]();
-    if (this.scheduled !== undefined) clearImmediate(this.scheduled);
+    this.scheduled?.cancel();
     for (const group of this.groups.values()) group.stop(engineNotRunning(), 'the node stopped');
     await Promise.all([...this.groups.values()].map((group) => group.snapshots.idle()));
     const writes = this.disk.takeLazy();
@@ -233,7 +236,9 @@ export class MultiRaftEngine implements GroupHost {
 
   wake(group: RaftGroup): void {
     this.dirty.add(group);
-    this.scheduled ??= setImmediate(() => this.turn());
+    // What ends after `stop` has nothing left to set off, and the clock takes no timers any more.
+    if (this.state === 'stopped') return;
+    this.scheduled ??= this.clock.setImmediate(() => this.turn());
   }
 
   send(group: RaftGroup, message: Message): void {

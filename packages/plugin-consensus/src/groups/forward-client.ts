@@ -54,15 +54,18 @@ export class ForwardClient {
   private readonly waiting = new Map<number, Waiting>();
   private readonly outgoing = new Map<string, ForwardRequest[]>();
   private scheduled = false;
-  private nextId = randomInt(2 ** 40);
   private pendingBytes = 0;
   private readonly timer: { cancel(): void };
+  private nextId: number;
 
   constructor(
     private readonly transport: IPeerTransport,
     private readonly clock: Clock,
     private readonly limits: () => ForwardLimits,
+    /** The ids count from here: answers to another life of this node must find nobody. */
+    firstId: number = randomInt(2 ** 40),
   ) {
+    this.nextId = firstId;
     this.timer = clock.setInterval(() => this.expire(), SWEEP_MS);
   }
 

@@ -78,11 +78,13 @@ export class GroupRouter {
     placements: readonly GroupPlacement[],
     groupOf: (key: string) => string,
     private readonly limits: () => RouterLimits,
+    /** First id of requests to other nodes. Default: random. */
+    firstRequestId?: number,
   ) {
     this.placements = new Map(placements.map((placement) => [placement.id, placement]));
     this.local = new LocalOperations(engine, clock, groupOf);
     this.targets = new RouteTargets(engine, this.local, transport);
-    this.client = new ForwardClient(transport, clock, limits);
+    this.client = new ForwardClient(transport, clock, limits, firstRequestId);
     this.server = new ForwardServer(
       transport,
       this.local,

@@ -1,6 +1,7 @@
 // The one background task of a node's storage: drains the queues of groups, one group at a time. Its owner hears of a
 // failure, and waits for it when closing.
 
+import { type Clock, nextTurn } from '@datawarehouse/sdk';
 import type { GroupWriter } from './group-writer.js';
 
 /** Drains group writers in the order in which they asked. */
@@ -14,6 +15,7 @@ export class BackgroundWriter {
    * @param onFailed Told of a failure; nothing is drained after it.
    */
   constructor(
+    private readonly clock: Clock,
     private readonly onDrained: () => void,
     private readonly onFailed: (error: unknown) => void,
   ) {}
@@ -33,9 +35,7 @@ export class BackgroundWriter {
 
   async #run(): Promise<void> {
     // Not in the turn that asked: a turn's write goes to the journal before anything else.
-    await new Promise((resolve) => {
-      setImmediate(resolve);
-    });
+    await nextTurn(this.clock);
     try {
       for (const writer of this.#ready) {
         if (this.#stopped) break;

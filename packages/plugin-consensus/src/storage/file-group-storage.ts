@@ -1,7 +1,7 @@
 // One group of a node's storage: its view for reads, its snapshots, and the queue of durable changes that the node's
 // background writer brings into segment files. See group-writer.ts for that half.
 
-import type { IRaftLogStore } from '@datawarehouse/sdk';
+import type { Clock, IRaftLogStore } from '@datawarehouse/sdk';
 import type { ConfState, Entry, HardState, Snapshot, SnapshotMetadata } from '../raft/types.js';
 import { snapshotBusy, snapshotGone, snapshotMisplaced, snapshotNotWritten } from './errors.js';
 import { GroupLogStore } from './group-log-store.js';
@@ -21,6 +21,7 @@ const MAX_RECEIVED = 2;
 /** What a group asks of its node. */
 export interface GroupHost {
   readonly files: StorageFiles;
+  readonly clock: Clock;
   /** As `NodeStorage.write`. */
   readonly write: (changes: readonly LogChange[]) => Promise<void>;
   /** Resolves when every change handed over so far is durable and queued for its group's writer. */
@@ -85,7 +86,7 @@ export class FileGroupStorage implements GroupStorage {
     this.#checkInLog(metadata);
     this.#saving = true;
     try {
-      const name = await this.#writeFile(metadata, paced(chunks));
+      const name = await this.#writeFile(metadata, paced(chunks, this.host.clock));
       // A snapshot must not be ahead of the log on disk, lest a restart find a hole between the two.
       await this.host.settled();
       let adopted = false;

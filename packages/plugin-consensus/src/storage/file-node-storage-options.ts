@@ -1,6 +1,7 @@
 // The options of a node's storage, with their defaults and bounds.
 
-import { FileAppendLog, type IAppendLog } from '@datawarehouse/sdk';
+import { type Clock, FileAppendLog, type IAppendLog, SystemClock } from '@datawarehouse/sdk';
+import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { storageOptionInvalid } from './errors.js';
 import { fileMapper } from './mapped-file.js';
@@ -42,6 +43,10 @@ export interface FileNodeStorageOptions {
   readonly openLog?: OpenLog;
   /** Where segments, snapshots and checkpoints are. Default: `directory` on the real disk. */
   readonly files?: StorageFiles;
+  /** Says when a turn of the event loop is over, and times what the journal times. Default: the machine's. */
+  readonly clock?: Clock;
+  /** Ids that the storage makes. Default: the machine's. */
+  readonly randomBytes?: (count: number) => Buffer;
 }
 
 /** Options with everything filled in. */
@@ -57,11 +62,15 @@ export interface StorageSettings {
   readonly cacheBytesPerGroup: number;
   readonly openLog: OpenLog;
   readonly files: StorageFiles;
+  readonly clock: Clock;
+  readonly randomBytes: (count: number) => Buffer;
 }
 
 /** Fills in and checks options. @throws DwError `raft-storage-invalid-option`. */
 export function settingsOf(options: FileNodeStorageOptions): StorageSettings {
   const maxRecordBytes = bounded('maxRecordBytes', options.maxRecordBytes ?? 8 * MIB, 4096, 64 * MIB);
+  const clock = options.clock ?? new SystemClock(false);
+  const ids = options.randomBytes ?? randomBytes;
   const checkpointBytes = bounded('checkpointBytes', options.checkpointBytes ?? 32 * MIB, 1, 1024 * MIB);
   return {
     journalDirectory: join(options.directory, 'journal'),
@@ -78,12 +87,19 @@ export function settingsOf(options: FileNodeStorageOptions): StorageSettings {
     flushBytes: bounded('flushBytes', options.flushBytes ?? MIB, 1, 64 * MIB),
     cacheBytes: bounded('cacheBytes', options.cacheBytes ?? 64 * MIB, 0, 4096 * MIB),
     cacheBytesPerGroup: bounded('cacheBytesPerGroup', options.cacheBytesPerGroup ?? MIB, 0, 1024 * MIB),
-    openLog: options.openLog ?? openFileLog(maxRecordBytes, checkpointBytes),
+    openLog: options.openLog ?? openFileLog(maxRecordBytes, checkpointBytes, clock, ids),
     files: options.files ?? new NodeStorageFiles(options.directory),
+    clock,
+    randomBytes: ids,
   };
 }
 
-function openFileLog(maxRecordBytes: number, checkpointBytes: number): OpenLog {
+function openFileLog(
+  maxRecordBytes: number,
+  checkpointBytes: number,
+  clock: Clock,
+  ids: (count: number) => Buffer,
+): OpenLog {
   return (directory, onFailed) =>
     FileAppendLog.open({
       directory,
@@ -93,6 +109,8 @@ function openFileLog(maxRecordBytes: number, checkpointBytes: number): OpenLog {
       // Files that are full and dropped between two rounds are used again, which spares the disk making room.
       segmentBytes: Math.min(64 * MIB, Math.max(MIB / 16, Math.ceil(checkpointBytes / 2))),
       onFailed,
+      clock,
+      randomBytes: ids,
     });
 }
 

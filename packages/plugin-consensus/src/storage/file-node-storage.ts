@@ -79,6 +79,7 @@ export class FileNodeStorage implements NodeStorage {
   ) {
     this.#journal = new JournalWriter(log);
     this.#background = new BackgroundWriter(
+      settings.clock,
       () => this.#caughtUp(),
       (error) => void this.fail('writing segments', error),
     );
@@ -92,6 +93,7 @@ export class FileNodeStorage implements NodeStorage {
     });
     this.#host = {
       files: settings.files,
+      clock: settings.clock,
       write: (changes) => this.#write(changes),
       settled: () => this.#lastWrite,
       inQueue: (writer, job) => this.#inQueue(writer, job),

@@ -3,7 +3,6 @@
 // What a checkpoint or an acknowledged journal record vouches for and is not there is damage, and named.
 
 import { type IAppendLog, errorMessage } from '@datawarehouse/sdk';
-import { randomUUID } from 'node:crypto';
 import { logDamaged } from './errors.js';
 import type { FileGroupStorage, GroupHost } from './file-group-storage.js';
 import type { StorageSettings } from './file-node-storage-options.js';
@@ -56,7 +55,9 @@ export async function recoverNode(target: RecoveryTarget): Promise<void> {
   }
   if (log.nextPosition === 1) {
     // The first record, so that a journal that lost everything cannot pass for a new one.
-    await log.append(...encodeJournalRecord({ kind: 'created', id: randomUUID() }));
+    await log.append(
+      ...encodeJournalRecord({ kind: 'created', id: settings.randomBytes(16).toString('hex') }),
+    );
   }
   await removeLeftSnapshots(target, names);
 }

@@ -1,6 +1,7 @@
 // Writes a snapshot to a file of its own: under a temporary name, in checked chunks, synced, then renamed. Memory is
 // bounded by one chunk, whatever the source gives at a time.
 
+import { type Clock, nextTurn, SystemClock } from '@datawarehouse/sdk';
 import { createHash } from 'node:crypto';
 
 import type { SnapshotMetadata } from '../raft/types.js';
@@ -101,11 +102,12 @@ class SnapshotBody {
 }
 
 /** Takes the chunks of a synchronous source one by one, with the event loop free between them. */
-export async function* paced(chunks: Iterable<Uint8Array>): AsyncGenerator<Uint8Array, void> {
+export async function* paced(
+  chunks: Iterable<Uint8Array>,
+  clock: Clock = new SystemClock(false),
+): AsyncGenerator<Uint8Array, void> {
   for (const chunk of chunks) {
     yield chunk;
-    await new Promise((resolve) => {
-      setImmediate(resolve);
-    });
+    await nextTurn(clock);
   }
 }

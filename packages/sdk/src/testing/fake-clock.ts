@@ -61,6 +61,12 @@ export class FakeClock implements Clock {
     return this.arm(callback, period, period);
   }
 
+  /** The real one: what is due at once needs no time to pass. {@link settle} and `advanceAsync` let it run. */
+  setImmediate(callback: () => void): TimerHandle {
+    const immediate = realSetImmediate(callback);
+    return { cancel: () => clearImmediate(immediate) };
+  }
+
   /** Steps the wall clock, as NTP or an operator does; monotonic time and timers do not notice. */
   stepWallTime(byMs: number): void {
     this.wallOffset += byMs;

@@ -44,6 +44,16 @@ export class TrackedClock implements Clock {
     return this.track(this.clock.setInterval(() => this.guard('an interval', callback), periodMs));
   }
 
+  setImmediate(callback: () => void): TimerHandle {
+    this.assertUsable();
+    const inner = this.clock.setImmediate(() => {
+      this.timers.delete(handle);
+      this.guard('an immediate', callback);
+    });
+    const handle = this.track(inner);
+    return handle;
+  }
+
   /** Stops every timer. */
   cancelAll(): void {
     for (const timer of this.timers) timer.cancel();

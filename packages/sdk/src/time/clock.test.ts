@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { FakeClock } from '../testing/fake-clock.js';
-import { sleep, SystemClock } from './clock.js';
+import { nextTurn, sleep, SystemClock } from './clock.js';
 
 describe('sleep', () => {
   it('resolves when its time has passed, and leaves no timer', async () => {
@@ -49,5 +49,16 @@ describe('SystemClock', () => {
     });
     expect(ticks).toBe(2);
     expect(Math.abs(clock.wallTime() - Date.now())).toBeLessThan(60_000);
+  });
+
+  it('calls back in the next turn, after the promises of this one, and not when cancelled', async () => {
+    const clock = new SystemClock(false);
+    const seen: string[] = [];
+    clock.setImmediate(() => seen.push('cancelled')).cancel();
+    clock.setImmediate(() => seen.push('immediate'));
+    const turn = nextTurn(clock).then(() => seen.push('next turn'));
+    void Promise.resolve().then(() => seen.push('promise'));
+    await turn;
+    expect(seen).toEqual(['promise', 'immediate', 'next turn']);
   });
 });

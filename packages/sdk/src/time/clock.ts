@@ -16,9 +16,14 @@ export interface Clock {
   setTimeout(callback: () => void, delayMs: number): TimerHandle;
   /** Calls `callback` every `periodMs`, first after one period. */
   setInterval(callback: () => void, periodMs: number): TimerHandle;
+  /**
+   * Calls `callback` once, as soon as the event loop has taken in what is there already, and after all promises that
+   * are settled now. Whoever gives way to others uses this and not the global, so that a simulator owns all scheduling.
+   */
+  setImmediate(callback: () => void): TimerHandle;
 }
 
-/** The clock of the machine. Its timers keep the process alive only if `ref` is true. */
+/** The clock of the machine. Its timers keep the process alive only if `ref` is true; what is due at once always does. */
 export class SystemClock implements Clock {
   constructor(private readonly ref: boolean = true) {}
 
@@ -41,6 +46,18 @@ export class SystemClock implements Clock {
     if (!this.ref) timer.unref();
     return { cancel: () => clearInterval(timer) };
   }
+
+  setImmediate(callback: () => void): TimerHandle {
+    const immediate = setImmediate(callback);
+    return { cancel: () => clearImmediate(immediate) };
+  }
+}
+
+/** Resolves in the next turn of the event loop, when all that is there already has been taken in. */
+export function nextTurn(clock: Clock): Promise<void> {
+  return new Promise((resolve) => {
+    clock.setImmediate(resolve);
+  });
 }
 
 /** Resolves after `delayMs` on `clock`; rejects with the signal's reason when it aborts first. */

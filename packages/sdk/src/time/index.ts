@@ -1,2 +1,2 @@
-export { SystemClock, sleep } from './clock.js';
+export { nextTurn, SystemClock, sleep } from './clock.js';
 export type { Clock, TimerHandle } from './clock.js';

@@ -5,6 +5,7 @@ import type { Clock } from '../../time/index.js';
 import { logInvalidOptions } from '../errors.js';
 import type { LogFiles } from './log-files.js';
 import { HEADER_BLOCK_BYTES, recordBytes } from './log-format.js';
+import type { RandomBytes } from './random-ids.js';
 
 const MIB = 1024 * 1024;
 /** A batch takes records up to this; one record may be larger. Bounds what one sync has to wait for. */
@@ -27,10 +28,15 @@ export interface FileAppendLogOptions {
   readonly maxPendingBytes?: number;
   /** Told once when the log fails. What it throws is an uncaught exception. */
   readonly onFailed?: (error: DwError) => void;
-  /** Times the mark that is written when the log falls idle. Default: the machine's, which keeps no process alive. */
+  /**
+   * Times the mark that is written when the log falls idle, and says when a turn of the event loop is over. Default:
+   * the machine's, whose timers keep no process alive.
+   */
   readonly clock?: Clock;
   /** The file system. Default: the real one. Tests give a faulty one. */
   readonly files?: LogFiles;
+  /** Ids of the log and salts of its segments. Default: the machine's. */
+  readonly randomBytes?: RandomBytes;
 }
 
 /** The sizes in force. */

@@ -1,7 +1,7 @@
 // The one write-ahead log of the house, on files. Its parts: log-format.ts has the bytes, record-batch.ts what is
 // appended until it is written, log-writer.ts the commit loop, recovery.ts the opening, segment-reader.ts reading.
 
-import { randomBytes, randomInt } from 'node:crypto';
+import { randomBytes as machineBytes } from 'node:crypto';
 
 import { SystemClock } from '../../time/index.js';
 import type { AppendLogStatistics, IAppendLog, LogRecord } from '../append-log.js';
@@ -12,6 +12,7 @@ import { encodeHeader } from './log-format.js';
 import { createSegmentFile, INITIAL_BYTES, LogSegment, SPARE_FILE } from './log-segment.js';
 import { LogWriter } from './log-writer.js';
 import { NodeLogFiles } from './node-log-files.js';
+import { type RandomBytes, randomSalt } from './random-ids.js';
 import { recoverLog } from './recovery.js';
 import { SegmentHandles } from './segment-handles.js';
 import { readError, RecordCursor, segmentOf } from './segment-reader.js';
@@ -40,18 +41,20 @@ export class FileAppendLog implements IAppendLog {
   static async open(options: FileAppendLogOptions): Promise<FileAppendLog> {
     const name = options.name ?? options.directory;
     const sizes = checkSizes(name, options);
+    const randomBytes = options.randomBytes ?? machineBytes;
     const files = options.files ?? new NodeLogFiles(options.directory);
     await files.prepare();
     const lock = await files.lock();
     try {
       const recovered = await recoverLog(files, name);
-      const newest = recovered.newest ?? (await startLog(files, sizes));
+      const newest = recovered.newest ?? (await startLog(files, sizes, randomBytes));
       const handles = new SegmentHandles(files);
       const writer = new LogWriter({
         name,
         sizes,
         files,
         clock: options.clock ?? new SystemClock(false),
+        randomBytes,
         onFailed: options.onFailed,
         onDropped: (fileName) => handles.forget(fileName),
         segments: recovered.newest === undefined ? [newest.segment] : recovered.segments,
@@ -173,13 +176,14 @@ export class FileAppendLog implements IAppendLog {
 async function startLog(
   files: LogFiles,
   sizes: LogSizes,
+  randomBytes: RandomBytes,
 ): Promise<{ readonly segment: LogSegment; readonly file: LogFile }> {
   const { block, header } = encodeHeader({
     logId: randomBytes(16).toString('hex'),
     firstPosition: 1,
     previousFirstPosition: 0,
     previousCrc: 0,
-    salt: randomInt(1, 2 ** 32),
+    salt: randomSalt(randomBytes),
     keptFrom: 1,
     maxBatchBytes: sizes.maxBatchBytes,
   });

@@ -2,10 +2,9 @@
 // the event loop, writes it with one call, syncs it with one fdatasync, and then tells everybody. What fails there is
 // final: everything that waits is refused, and nothing is accepted any more.
 
-import { randomInt } from 'node:crypto';
-
 import type { DwError } from '../../errors/index.js';
-import type { Clock, TimerHandle } from '../../time/index.js';
+import { nextTurn, type Clock, type TimerHandle } from '../../time/index.js';
+import { type RandomBytes, randomSalt } from './random-ids.js';
 import { logClosed, logFailed, logFull, logRecordTooLarge } from '../errors.js';
 import type { Deferred } from './deferred.js';
 import { deferred } from './deferred.js';
@@ -32,6 +31,7 @@ export interface LogWriterStart {
   readonly sizes: LogSizes;
   readonly files: LogFiles;
   readonly clock: Clock;
+  readonly randomBytes: RandomBytes;
   readonly onFailed: ((error: DwError) => void) | undefined;
   /** Called with the file name of each segment that was let go of. */
   readonly onDropped: (fileName: string) => Promise<void>;
@@ -193,7 +193,7 @@ export class LogWriter {
       firstPosition: this.#nextPosition,
       previousFirstPosition: this.#tail.firstPosition,
       previousCrc: this.#lastCrc,
-      salt: randomInt(1, 2 ** 32),
+      salt: randomSalt(this.#start.randomBytes),
       keptFrom: this.#keptFrom,
       maxBatchBytes: this.#start.sizes.maxBatchBytes,
     });
@@ -213,7 +213,7 @@ export class LogWriter {
     try {
       do {
         // Whoever the last commit woke appends before the next batch is taken: all of a turn share one sync.
-        await nextTurn();
+        await nextTurn(this.#start.clock);
       } while (await this.#step());
     } catch (error) {
       this.#fail(error);
@@ -392,10 +392,4 @@ async function doing<T>(what: string, work: Promise<T>): Promise<T> {
   } catch (error) {
     throw error instanceof Failure ? error : new Failure(what, error);
   }
-}
-
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => {
-    setImmediate(resolve);
-  });
 }
