@@ -9,7 +9,14 @@ const IDS = ['n1', 'n2', 'n3'];
 const DATA = new Uint8Array(256);
 const ROUNDS = 5;
 const ROUND_MS = 600;
-const CONF = { voters: IDS, votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false };
+const CONF = {
+  voters: IDS,
+  votersOutgoing: [],
+  learners: [],
+  learnersNext: [],
+  witnesses: [],
+  autoLeave: false,
+};
 /** Entries that the storage keeps before it drops all but the last half. */
 const KEPT = 65_536;
 

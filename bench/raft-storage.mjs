@@ -13,7 +13,14 @@ const ENTRY_BYTES = 256;
 const GROUPS = ['a', 'b', 'c'];
 const ROUNDS = 7;
 const TARGET = 0.7;
-const CONF = { voters: ['n1'], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false };
+const CONF = {
+  voters: ['n1'],
+  votersOutgoing: [],
+  learners: [],
+  learnersNext: [],
+  witnesses: [],
+  autoLeave: false,
+};
 
 const write = (fd, bytes, at) =>
   new Promise((done, fail) => {

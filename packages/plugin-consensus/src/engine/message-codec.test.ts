@@ -147,7 +147,14 @@ describe('envelopes and snapshot metadata', () => {
     const metadata = {
       index: 7,
       term: 3,
-      conf: { voters: ['a', 'b'], votersOutgoing: [], learners: ['c'], learnersNext: ['d'], autoLeave: true },
+      conf: {
+        voters: ['a', 'b'],
+        votersOutgoing: [],
+        learners: ['c'],
+        learnersNext: ['d'],
+        witnesses: ['b'],
+        autoLeave: true,
+      },
     };
     const writer = new ByteWriter();
     writeSnapshotMetadata(writer, metadata);

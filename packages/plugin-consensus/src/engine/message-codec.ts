@@ -179,7 +179,7 @@ export function writeSnapshotMetadata(writer: ByteWriter, metadata: SnapshotMeta
   writer.varint(metadata.index);
   writer.varint(metadata.term);
   const { conf } = metadata;
-  for (const ids of [conf.voters, conf.votersOutgoing, conf.learners, conf.learnersNext]) {
+  for (const ids of [conf.voters, conf.votersOutgoing, conf.learners, conf.learnersNext, conf.witnesses]) {
     writer.varint(ids.length);
     for (const id of ids) writer.text(id);
   }
@@ -195,6 +195,7 @@ export function readSnapshotMetadata(reader: ByteReader): SnapshotMetadata {
     votersOutgoing: readIds(reader),
     learners: readIds(reader),
     learnersNext: readIds(reader),
+    witnesses: readIds(reader),
     autoLeave: reader.u8() === 1,
   };
   return { index, term, conf };

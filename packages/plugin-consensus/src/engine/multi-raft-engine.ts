@@ -176,6 +176,7 @@ export class MultiRaftEngine implements GroupHost {
         votersOutgoing: [],
         learners: [],
         learnersNext: [],
+        witnesses: [],
         autoLeave: false,
       });
       const { voters } = groupStorage.initialState().conf;

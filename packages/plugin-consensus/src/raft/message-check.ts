@@ -45,7 +45,9 @@ function faultOfConf(conf: ConfState | undefined): string | undefined {
   if (!isIdList(conf.votersOutgoing) || !isIdList(conf.learners) || !isIdList(conf.learnersNext)) {
     return 'a snapshot with broken members';
   }
+  if (!isIdList(conf.witnesses)) return 'a snapshot with broken members';
   const voters = new Set([...conf.voters, ...conf.votersOutgoing]);
+  if (!conf.witnesses.every((id) => voters.has(id))) return 'a snapshot with a witness that has no vote';
   if (conf.learners.some((id) => voters.has(id))) return 'a snapshot with a member that votes and learns';
   const outgoing = new Set(conf.votersOutgoing);
   if (!conf.learnersNext.every((id) => outgoing.has(id))) return 'a snapshot with misplaced next learners';

@@ -33,6 +33,11 @@ export interface ConfState {
   readonly votersOutgoing: readonly NodeId[];
   readonly learners: readonly NodeId[];
   readonly learnersNext: readonly NodeId[];
+  /**
+   * Those of `voters` and `votersOutgoing` that keep the log without its data and no state: they vote and count in the
+   * quorum, and never lead.
+   */
+  readonly witnesses: readonly NodeId[];
   readonly autoLeave: boolean;
 }
 
@@ -130,6 +135,24 @@ export interface ReadState {
 /** Role of a node in a group. */
 export type Role = 'follower' | 'pre-candidate' | 'candidate' | 'leader';
 
+/** How a linearizable read makes sure that its leader still leads: by a quorum, or by a lease that it holds. */
+export type ReadMode = 'safe' | 'lease';
+
+/**
+ * Leader leases, measured in milliseconds of each node's own monotonic clock (`RaftCore.setTime`). All nodes of a group
+ * must be given the same values.
+ */
+export interface LeaseConfig {
+  /** For so long after it heard from a leader a node helps nobody else to lead. Well below the election timeout. */
+  readonly promiseMs: number;
+  /** A leader trusts its lease for this much less than the promise, as a ratio: clocks may differ by it. Below 1. */
+  readonly driftMargin: number;
+  /** Between two calls of `setTime` so much time may pass; more was a pause, after which no older round counts. */
+  readonly maxPauseMs: number;
+  /** A node that was just started may have promised before: it helps nobody for `promiseMs`. Off only for tests. */
+  readonly refuseVotesAfterStart: boolean;
+}
+
 /** What is lost on restart. */
 export interface SoftState {
   readonly leader: NodeId | undefined;
@@ -214,6 +237,14 @@ export interface RaftConfig {
   readonly maxInflightBytes: number;
   readonly checkQuorum: boolean;
   readonly preVote: boolean;
+  /** How reads are confirmed that do not say it themselves. Default `safe`. */
+  readonly readOnly?: ReadMode;
+  /** Leases by the clock. Without them a leader in `lease` mode trusts that check-quorum would have deposed it. */
+  readonly lease?: LeaseConfig;
+  /** A leader that is removed or demoted steps down when it applies that, instead of leading on. Default false. */
+  readonly stepDownOnRemoval?: boolean;
+  /** Append membership changes that would be refused. For conformance suites only. Default false. */
+  readonly disableConfChangeValidation?: boolean;
   /**
    * Hand out committed entries before this node itself has them on disk. Only for a driver that writes and applies
    * one Ready at a time, in that order. Default false.

@@ -4,13 +4,16 @@ import type { ConfState } from '../raft/types.js';
 
 const lists = ['voters', 'votersOutgoing', 'learners', 'learnersNext'] as const;
 
-/** Whether `value` is a {@link ConfState}. */
-export function isConfState(value: unknown): value is ConfState {
-  if (typeof value !== 'object' || value === null) return false;
+/** Reads a {@link ConfState}; undefined when it is none. One that was stored before there were witnesses has none. */
+export function readConfState(value: unknown): ConfState | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
   const conf = value as Record<string, unknown>;
-  return typeof conf['autoLeave'] === 'boolean' && lists.every((name) => isTextList(conf[name]));
+  const { witnesses = [] } = conf;
+  if (typeof conf['autoLeave'] !== 'boolean' || !isTextList(witnesses)) return undefined;
+  if (!lists.every((name) => isTextList(conf[name]))) return undefined;
+  return { ...(conf as unknown as ConfState), witnesses };
 }
 
-function isTextList(value: unknown): boolean {
+function isTextList(value: unknown): value is readonly string[] {
   return Array.isArray(value) && value.every((one) => typeof one === 'string');
 }

@@ -18,6 +18,7 @@ const conf: ConfState = {
   votersOutgoing: [],
   learners: [],
   learnersNext: [],
+  witnesses: [],
   autoLeave: false,
 };
 

@@ -5,7 +5,7 @@
 
 import { crc32 } from '@datawarehouse/sdk';
 import type { ConfState, HardState, SnapshotMetadata } from '../raft/types.js';
-import { isConfState } from './conf-state-codec.js';
+import { readConfState } from './conf-state-codec.js';
 import { formatUnknown, logDamaged } from './errors.js';
 import type { SegmentManifest } from './segment.js';
 import { type StorageFiles, readWholeFile, replaceFile } from './storage-files.js';
@@ -69,21 +69,22 @@ export async function loadMeta(files: StorageFiles, groupId: string): Promise<Gr
 
 function fromJson(value: unknown): GroupMeta | undefined {
   if (!isRecord(value) || !isRecord(value['hardState']) || !isRecord(value['compacted'])) return undefined;
-  const { hardState, compacted, snapshot, segments, journalPosition, groupId, bootstrap } = value;
+  const { hardState, compacted, segments, journalPosition, groupId } = value;
+  const bootstrap = readConfState(value['bootstrap']);
+  const snapshot = value['snapshot'] === undefined ? undefined : readSnapshotMetadata(value['snapshot']);
   const vote = hardState['vote'];
   const sound =
     typeof groupId === 'string' &&
-    isConfState(bootstrap) &&
     isCount(journalPosition) &&
     isCount(hardState['term']) &&
     isCount(hardState['commit']) &&
     (vote === null || typeof vote === 'string') &&
     isCount(compacted['index']) &&
     isCount(compacted['term']) &&
-    (snapshot === undefined || isSnapshotMetadata(snapshot)) &&
+    (snapshot !== undefined || value['snapshot'] === undefined) &&
     Array.isArray(segments) &&
     segments.every(isManifest);
-  if (!sound) return undefined;
+  if (!sound || bootstrap === undefined) return undefined;
   return {
     groupId,
     bootstrap,
@@ -99,9 +100,12 @@ function fromJson(value: unknown): GroupMeta | undefined {
   };
 }
 
-/** Whether `value` is the metadata of a snapshot. */
-export function isSnapshotMetadata(value: unknown): value is SnapshotMetadata {
-  return isRecord(value) && isCount(value['index']) && isCount(value['term']) && isConfState(value['conf']);
+/** Reads the metadata of a snapshot; undefined when it is none. */
+export function readSnapshotMetadata(value: unknown): SnapshotMetadata | undefined {
+  if (!isRecord(value)) return undefined;
+  const { index, term } = value;
+  const conf = readConfState(value['conf']);
+  return conf !== undefined && isCount(index) && isCount(term) ? { index, term, conf } : undefined;
 }
 
 function isManifest(value: unknown): value is SegmentManifest {

@@ -8,8 +8,8 @@
 import { ByteReader } from '../codec/byte-reader.js';
 import { ByteWriter } from '../codec/byte-writer.js';
 import { entryBytes } from '../raft/entry-size.js';
-import type { ConfState, Entry, EntryType, HardState, SnapshotMetadata } from '../raft/types.js';
-import { isConfState } from './conf-state-codec.js';
+import type { Entry, EntryType, HardState, SnapshotMetadata } from '../raft/types.js';
+import { readConfState } from './conf-state-codec.js';
 import type { LogChange } from './log-change.js';
 
 /** A record of the journal. */
@@ -138,9 +138,9 @@ function decodeChange(reader: ByteReader): LogChange {
 function decodeMetadata(reader: ByteReader): SnapshotMetadata {
   const index = reader.varint();
   const term = reader.varint();
-  const conf = JSON.parse(reader.blob(MAX_BLOB_BYTES).toString('utf8')) as unknown;
-  if (!isConfState(conf)) throw new Error('a record of the Raft journal has a malformed configuration');
-  return { index, term, conf: conf satisfies ConfState };
+  const conf = readConfState(JSON.parse(reader.blob(MAX_BLOB_BYTES).toString('utf8')) as unknown);
+  if (conf === undefined) throw new Error('a record of the Raft journal has a malformed configuration');
+  return { index, term, conf };
 }
 
 function decodeEntries(reader: ByteReader): Entry[] {

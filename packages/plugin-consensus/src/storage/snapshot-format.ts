@@ -8,7 +8,7 @@
 
 import { crc32 } from '@datawarehouse/sdk';
 import type { SnapshotMetadata } from '../raft/types.js';
-import { isSnapshotMetadata } from './group-meta.js';
+import { readSnapshotMetadata } from './group-meta.js';
 
 /** Bytes of the fixed part of the head. */
 export const SNAPSHOT_HEAD_BYTES = 16;
@@ -59,7 +59,7 @@ export function metadataBytes(fixed: Buffer): number | undefined {
 export function decodeMetadata(fixed: Buffer, json: Buffer, groupId: string): SnapshotMetadata | undefined {
   if (crc32(json) !== fixed.readUInt32LE(12)) return undefined;
   const head = JSON.parse(json.toString('utf8')) as { groupId?: unknown; metadata?: unknown };
-  return head.groupId === groupId && isSnapshotMetadata(head.metadata) ? head.metadata : undefined;
+  return head.groupId === groupId ? readSnapshotMetadata(head.metadata) : undefined;
 }
 
 /** What stands before a chunk. */

@@ -12,7 +12,14 @@ function run(from: number, terms: readonly number[]): readonly Entry[] {
 }
 
 function snapshotAt(index: number, term: number): Snapshot {
-  const conf = { voters: ['a'], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false };
+  const conf = {
+    voters: ['a'],
+    votersOutgoing: [],
+    learners: [],
+    learnersNext: [],
+    witnesses: [],
+    autoLeave: false,
+  };
   return { metadata: { index, term, conf }, data: new Uint8Array(0) };
 }
 

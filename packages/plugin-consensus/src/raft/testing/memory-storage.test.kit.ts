@@ -9,7 +9,7 @@ export type Write = Pick<StorageAppend, 'hardState' | 'entries' | 'snapshot'>;
 
 /** A membership of plain voters. */
 export function confOf(voters: readonly string[], learners: readonly string[] = []): ConfState {
-  return { voters, votersOutgoing: [], learners, learnersNext: [], autoLeave: false };
+  return { voters, votersOutgoing: [], learners, learnersNext: [], witnesses: [], autoLeave: false };
 }
 
 /** A log in memory. Entry i of `entries` has index firstIndex() + i. */

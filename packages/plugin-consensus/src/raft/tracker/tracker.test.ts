@@ -7,7 +7,10 @@ function trackerOf(
   outgoing: readonly string[] = [],
 ): Tracker {
   const tracker = new Tracker(8, 0);
-  tracker.restore({ voters, votersOutgoing: outgoing, learners, learnersNext: [], autoLeave: false }, 10);
+  tracker.restore(
+    { voters, votersOutgoing: outgoing, learners, learnersNext: [], witnesses: [], autoLeave: false },
+    10,
+  );
   return tracker;
 }
 
@@ -25,6 +28,7 @@ describe('Tracker', () => {
       votersOutgoing: ['d'],
       learners: ['b'],
       learnersNext: [],
+      witnesses: [],
       autoLeave: false,
     });
   });

@@ -12,6 +12,8 @@ export interface TrackerConfig {
   readonly learners: ReadonlySet<NodeId>;
   /** Outgoing voters that become learners when the joint configuration is left. */
   readonly learnersNext: ReadonlySet<NodeId>;
+  /** Voters, incoming or outgoing, that keep no data. A node is one from when it is added until it is removed. */
+  readonly witnesses: ReadonlySet<NodeId>;
   /** Leave the joint configuration as soon as it is applied. */
   readonly autoLeave: boolean;
 }
@@ -45,6 +47,7 @@ export class Tracker {
       voters: new JointConfig([]),
       learners: new Set(),
       learnersNext: new Set(),
+      witnesses: new Set(),
       autoLeave: false,
     };
   }
@@ -67,6 +70,7 @@ export class Tracker {
         voters,
         learners: new Set(conf.learners),
         learnersNext: new Set(conf.learnersNext),
+        witnesses: new Set(conf.witnesses),
         autoLeave: conf.autoLeave,
       },
       progress,
@@ -88,6 +92,7 @@ export class Tracker {
       votersOutgoing: this.config.voters.outgoing.ids,
       learners: [...this.config.learners].sort(),
       learnersNext: [...this.config.learnersNext].sort(),
+      witnesses: [...this.config.witnesses].sort(),
       autoLeave: this.config.autoLeave,
     };
   }

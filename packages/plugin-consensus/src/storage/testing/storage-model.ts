@@ -11,6 +11,7 @@ export const TEST_CONF: ConfState = {
   votersOutgoing: [],
   learners: [],
   learnersNext: [],
+  witnesses: [],
   autoLeave: false,
 };
 
