@@ -8,8 +8,7 @@ import {
   PEER_TRANSPORT,
   SdkCompatibility,
 } from '@datawarehouse/sdk';
-import type { HealthCheckResult, PluginContext } from '@datawarehouse/sdk';
-import type { MembershipChange } from './directory/cluster-directory.js';
+import type { ClusterChange, HealthCheckResult, PluginContext } from '@datawarehouse/sdk';
 import { ClusterDirectory } from './directory/cluster-directory.js';
 import { clusterRoute } from './directory/cluster-route.js';
 import type { NodeIdentity } from './handshake/hello.js';
@@ -60,8 +59,10 @@ export class ClusterPlugin extends InfrastructurePluginBase {
       clock,
       unreachableAfterMs:
         typeof unreachableAfterMs === 'number' ? unreachableAfterMs : DEFAULT_UNREACHABLE_AFTER_MS,
-      onChanged: (change) => announce(context, change),
+      transport,
+      log,
     });
+    directory.onChanged((change) => announce(context, change));
     transport.onContact({
       onConnected: (peer) => directory.connected(peer),
       onDisconnected: (peer) => directory.disconnected(peer),
@@ -93,7 +94,7 @@ export class ClusterPlugin extends InfrastructurePluginBase {
   }
 }
 
-function announce(context: PluginContext, change: MembershipChange): void {
+function announce(context: PluginContext, change: ClusterChange): void {
   context.log.info({ peer: change.nodeId, action: change.action }, 'cluster membership changed');
   context.bus.publish(MembershipChanged, change);
 }

@@ -23,7 +23,18 @@ export function peerUnknown(peer: string, known: readonly string[]): DwError {
     code: 'peer-unknown',
     status: 404,
     message: `no peer ${shown(peer)} is configured; the other nodes are ${known.join(', ') || 'none'}`,
-    hint: 'add the node to "peers" in the configuration of every node',
+    hint: 'let the node join with "dw start --join", or add it to "peers" in the configuration of every node',
+  });
+}
+
+/** There are as many members as there can be. */
+export function clusterFull(peer: string, limit: number): DwError {
+  return new DwError({
+    code: 'cluster-full',
+    status: 503,
+    message: `${shown(peer)} cannot become a member: the cluster has ${limit} nodes, which is all it can have`,
+    hint: 'retire nodes that are not needed with "dw nodes retire" first',
+    details: { limit },
   });
 }
 

@@ -2,7 +2,7 @@
 
 export { ClusterPlugin, ClusterPlugin as plugin } from './cluster-plugin.js';
 export { ClusterDirectory } from './directory/cluster-directory.js';
-export type { ClusterDirectoryOptions, MembershipChange } from './directory/cluster-directory.js';
+export type { ClusterDirectoryOptions } from './directory/cluster-directory.js';
 export { TcpPeerTransport } from './tcp-peer-transport.js';
 export type { PeerContact, TcpPeerTransportOptions } from './tcp-peer-transport.js';
 export { readTlsMaterial } from './tls-material.js';

@@ -14,9 +14,16 @@ import type {
   TimerHandle,
   TransportLane,
 } from '@datawarehouse/sdk';
-import { SystemClock, isDwError } from '@datawarehouse/sdk';
+import { MAX_CLUSTER_NODES, SystemClock, isDwError } from '@datawarehouse/sdk';
 import { assertChannelName } from './connection/channel-names.js';
-import { channelTaken, peerQueueFull, peerUnknown, peerUnreachable, transportClosed } from './errors.js';
+import {
+  channelTaken,
+  clusterFull,
+  peerQueueFull,
+  peerUnknown,
+  peerUnreachable,
+  transportClosed,
+} from './errors.js';
 import type { Hello, NodeIdentity } from './handshake/hello.js';
 import { InboundPeers } from './inbound/inbound-peers.js';
 import { PeerListener } from './inbound/peer-listener.js';
@@ -70,6 +77,8 @@ export class TcpPeerTransport implements IPeerTransport {
   private readonly handlers = new Map<string, ChannelHandler>();
   private readonly stateListeners = new Set<(peer: string, state: PeerState) => void>();
   private readonly contactListeners = new Set<PeerContact>();
+  /** Links of dismissed peers whose sockets are not gone yet. */
+  private readonly dismissing = new Set<Promise<void>>();
   private readonly pools: PoolCache;
   private readonly inbound: InboundPeers;
   private readonly listener: PeerListener;
@@ -97,10 +106,7 @@ export class TcpPeerTransport implements IPeerTransport {
       memory: { bytes: 0 },
     };
     this.pools = new PoolCache(settings(this.environment).maxCacheEntries, clock);
-    for (const [id, address] of others) {
-      const endpoint = parsePeerAddress(id, address);
-      this.links.set(id, new PeerLink(id, address, endpoint, this.environment, this.linkEvents()));
-    }
+    for (const [id, address] of others) this.addLink(id, address);
     this.inbound = new InboundPeers(this.environment, this.handlers, {
       onContact: (peer) => this.links.get(peer.nodeId)?.connect(),
       onGoodbye: ({ nodeId, incarnation }) =>
@@ -126,6 +132,38 @@ export class TcpPeerTransport implements IPeerTransport {
     if (this.stopped) return;
     this.armTick();
     for (const link of this.links.values()) link.connect();
+  }
+
+  /**
+   * Makes a node a peer while the transport runs: it is dialled, and may dial. A peer that is known under another
+   * address moves to this one: its connections are cut and made anew.
+   * @throws DwError `peer-address-invalid`; `cluster-full`.
+   */
+  admit(id: string, address: string): void {
+    if (id === this.localId || this.stopped) return;
+    const known = this.links.get(id);
+    if (known?.address === address) return;
+    parsePeerAddress(id, address);
+    if (known !== undefined) this.dismiss(id);
+    else if (this.links.size + 2 > MAX_CLUSTER_NODES) throw clusterFull(id, MAX_CLUSTER_NODES);
+    const link = this.addLink(id, address);
+    this.fitPools();
+    if (this.phase === 'running') link.connect();
+  }
+
+  /**
+   * Makes a peer a stranger: its connections are cut, requests under way to it fail as when it is lost, and it is
+   * refused from now on.
+   * @returns false when it was none.
+   */
+  dismiss(id: string): boolean {
+    const link = this.links.get(id);
+    if (link === undefined) return false;
+    // First, so that whoever is told of the loss cannot send to it any more.
+    this.links.delete(id);
+    this.track(link.dismiss());
+    this.inbound.dismiss(id);
+    return true;
   }
 
   peers(): readonly PeerStatus[] {
@@ -262,8 +300,27 @@ export class TcpPeerTransport implements IPeerTransport {
     await Promise.all([
       ...[...this.links.values()].map((link) => link.close()),
       this.inbound.close('shutdown'),
+      ...this.dismissing,
     ]);
     this.pools.clear();
+  }
+
+  private addLink(id: string, address: string): PeerLink {
+    const endpoint = parsePeerAddress(id, address);
+    const link = new PeerLink(id, address, endpoint, this.environment, this.linkEvents());
+    this.links.set(id, link);
+    return link;
+  }
+
+  /** Until its sockets are gone, `close` waits for them. */
+  private track(dismissed: Promise<void>): void {
+    const gone = dismissed.finally(() => this.dismissing.delete(gone));
+    this.dismissing.add(gone);
+  }
+
+  /** No peer's pool may be evicted for want of room only because there are more peers than at the start. */
+  private fitPools(): void {
+    this.pools.resize(Math.max(settings(this.environment).maxCacheEntries, this.links.size));
   }
 
   private get stopped(): boolean {
@@ -313,7 +370,7 @@ export class TcpPeerTransport implements IPeerTransport {
   }
 
   private limitsChanged(applied: Readonly<Record<string, number>>): void {
-    if (applied['maxCacheEntries'] !== undefined) this.pools.resize(applied['maxCacheEntries']);
+    if (applied['maxCacheEntries'] !== undefined) this.fitPools();
     if (applied['heartbeatIntervalMs'] !== undefined && this.ticking !== undefined) this.armTick();
   }
 

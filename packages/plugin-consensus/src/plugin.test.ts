@@ -40,6 +40,9 @@ async function start(peers: readonly string[] = [], config: Record<string, unkno
     localId: 'n1',
     nodes: () => nodes,
     node: (id: string) => nodes.find((each) => each.id === id),
+    admit: () => {},
+    dismiss: () => false,
+    onChanged: () => ({ [Symbol.dispose]: () => {} }),
   });
   const plugin = new Plugin();
   open.push({ plugin, test });

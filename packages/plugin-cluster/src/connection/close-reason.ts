@@ -38,6 +38,7 @@ export type CloseReason =
   | 'pool-closed'
   | 'retired'
   | 'evicted'
+  | 'dismissed'
   | 'shutdown';
 
 const REJECT_REASONS: ReadonlySet<string> = new Set<RejectReason>([

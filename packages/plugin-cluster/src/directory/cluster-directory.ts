@@ -1,17 +1,25 @@
-// Who belongs to the cluster and who of them is there, as this node sees it. The members come from the configuration;
-// the transport tells who can be reached. Pure but for the clock: contacts go in, membership changes come out.
+// Who belongs to the cluster and who of them is there, as this node sees it. The first members come from the
+// configuration, others are admitted and dismissed at run time; the transport tells who can be reached.
+// Pure but for the clock: contacts go in, membership changes come out.
 //
 //   unknown ──contact──▶ alive ──lost──▶ suspected ──(unreachableAfterMs)──▶ unreachable
 //      joined             ▲  suspected        │                                  │
 //                         └──── contact: recovered ◀─────────────────────────────┘
 //   goodbye: left, until the next contact, which is joined again
+//   dismissed: removed, and nothing that is heard of it counts until it is admitted again
 
-import type { Clock, ClusterNode, ClusterNodeState, IClusterDirectory } from '@datawarehouse/sdk';
-import type { MembershipChanged } from '@datawarehouse/sdk';
+import type {
+  Clock,
+  ClusterChange,
+  ClusterMember,
+  ClusterNode,
+  ClusterNodeState,
+  IClusterDirectory,
+  Logger,
+} from '@datawarehouse/sdk';
+import { MAX_CLUSTER_NODES } from '@datawarehouse/sdk';
+import { clusterFull } from '../errors.js';
 import type { NodeIdentity } from '../handshake/hello.js';
-
-/** What became of a member: the payload of `dw.cluster.membership.changed`. */
-export type MembershipChange = NonNullable<(typeof MembershipChanged)['__types']>['payload'];
 
 type Standing =
   | { readonly kind: 'unknown' }
@@ -20,7 +28,7 @@ type Standing =
   | { readonly kind: 'left' };
 
 interface Member {
-  readonly peer: string;
+  peer: string;
   standing: Standing;
   http: string | undefined;
   version: string | undefined;
@@ -37,7 +45,9 @@ export interface ClusterDirectoryOptions {
   readonly clock: Clock;
   /** Milliseconds after which a suspected member counts as unreachable. */
   readonly unreachableAfterMs: number;
-  readonly onChanged: (change: MembershipChange) => void;
+  /** What is told who may be dialled and who may dial. */
+  readonly transport: { admit(id: string, address: string): void; dismiss(id: string): boolean };
+  readonly log: Logger;
 }
 
 /** The members of the cluster. */
@@ -45,21 +55,41 @@ export class ClusterDirectory implements IClusterDirectory {
   readonly localId: string;
   private readonly members = new Map<string, Member>();
   private readonly self: ClusterNode;
+  private readonly listeners = new Set<(change: ClusterChange) => void>();
 
   constructor(private readonly options: ClusterDirectoryOptions) {
     const { nodeId: id, http, version, pid } = options.local;
     this.localId = id;
     this.self = { id, http, peer: options.localAddress, state: 'alive', version, pid };
     for (const [id, peer] of Object.entries(options.peers)) {
-      if (id === this.localId) continue;
-      this.members.set(id, {
-        peer,
-        standing: { kind: 'unknown' },
-        http: undefined,
-        version: undefined,
-        pid: undefined,
-      });
+      if (id !== this.localId) this.members.set(id, stranger(peer, undefined));
     }
+  }
+
+  admit({ id, peer, http }: ClusterMember): void {
+    if (id === this.localId) return;
+    const known = this.members.get(id);
+    if (known === undefined && this.members.size + 2 > MAX_CLUSTER_NODES)
+      throw clusterFull(id, MAX_CLUSTER_NODES);
+    this.options.transport.admit(id, peer);
+    if (known === undefined) this.members.set(id, stranger(peer, http));
+    else known.peer = peer;
+  }
+
+  dismiss(id: string): boolean {
+    const member = this.members.get(id);
+    if (member === undefined) return false;
+    // First, so that its lost connections are not taken for those of a member.
+    this.members.delete(id);
+    this.options.transport.dismiss(id);
+    this.changed('removed', id, member);
+    return true;
+  }
+
+  onChanged(listener: (change: ClusterChange) => void): Disposable {
+    const own = (change: ClusterChange): void => listener(change);
+    this.listeners.add(own);
+    return { [Symbol.dispose]: () => void this.listeners.delete(own) };
   }
 
   nodes(): readonly ClusterNode[] {
@@ -103,8 +133,15 @@ export class ClusterDirectory implements IClusterDirectory {
     this.changed('left', id, member);
   }
 
-  private changed(action: MembershipChange['action'], nodeId: string, member: Member): void {
-    this.options.onChanged({ action, nodeId, endpoint: member.peer });
+  private changed(action: ClusterChange['action'], nodeId: string, member: Member): void {
+    for (const listener of this.listeners) {
+      try {
+        listener({ action, nodeId, endpoint: member.peer });
+      } catch (err) {
+        // One listener's failure is not another's, nor that of the connection which told.
+        this.options.log.error({ err, action, peer: nodeId }, 'a listener of membership changes threw');
+      }
+    }
   }
 
   private shown(id: string, member: Member): ClusterNode {
@@ -126,4 +163,8 @@ export class ClusterDirectory implements IClusterDirectory {
       }
     }
   }
+}
+
+function stranger(peer: string, http: string | undefined): Member {
+  return { peer, standing: { kind: 'unknown' }, http, version: undefined, pid: undefined };
 }

@@ -96,6 +96,12 @@ export class InboundPeers {
     await Promise.all(connections.map((connection) => connection.whenGone));
   }
 
+  /** Cuts every connection of a peer that is a member no more. */
+  dismiss(nodeId: string): void {
+    const connections = [...(this.peers.get(nodeId)?.slots.values() ?? [])].map((slot) => slot.connection);
+    for (const connection of connections) connection.close('dismissed');
+  }
+
   private all(): readonly Connection[] {
     return [...this.peers.values()].flatMap((peer) =>
       [...peer.slots.values()].map((inbound) => inbound.connection),

@@ -148,18 +148,31 @@ export class PeerLink {
   }
 
   /** Closes every connection in good order and never dials again. Resolves when no socket is left. */
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    return this.end('this node is stopping', (connection) => connection.end('shutdown'));
+  }
+
+  /**
+   * The peer is a member no more: cuts every connection at once and never dials again. Requests under way fail as when
+   * the peer is lost. Resolves when no socket is left.
+   */
+  dismiss(): Promise<void> {
+    return this.end('it is a member of the cluster no more', (connection) => connection.close('dismissed'));
+  }
+
+  private async end(why: string, cut: (connection: Connection) => void): Promise<void> {
     const { state } = this;
     this.state = { kind: 'closed' };
     const connections =
       state.kind === 'connected' ? state.pool.all() : state.kind === 'dialling' ? [state.connection] : [];
     if (state.kind === 'waiting') state.timer.cancel();
-    this.loseRoom('this node is stopping');
+    this.lastFailure = why;
+    this.loseRoom(why);
     for (const connection of connections) {
-      if (state.kind === 'connected') connection.end('shutdown');
+      if (state.kind === 'connected') cut(connection);
       else connection.close('shutdown');
     }
-    if (state.kind === 'connected') this.events.onDisconnected(this, 'this node is stopping');
+    if (state.kind === 'connected') this.events.onDisconnected(this, why);
     this.pending.close();
     await Promise.all(connections.map((connection) => connection.whenGone));
   }

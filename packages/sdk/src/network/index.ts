@@ -1,5 +1,5 @@
 export { PEER_TRANSPORT } from './peer-transport.js';
-export { CLUSTER_DIRECTORY } from './cluster-membership.js';
+export { CLUSTER_DIRECTORY, MAX_CLUSTER_NODES } from './cluster-membership.js';
 export type {
   ChannelHandler,
   IPeerTransport,
@@ -9,4 +9,10 @@ export type {
   RttStatistics,
   TransportLane,
 } from './peer-transport.js';
-export type { ClusterNode, ClusterNodeState, IClusterDirectory } from './cluster-membership.js';
+export type {
+  ClusterChange,
+  ClusterMember,
+  ClusterNode,
+  ClusterNodeState,
+  IClusterDirectory,
+} from './cluster-membership.js';
