@@ -2,7 +2,7 @@
 //
 // The rule behind the codes: a write that ends in any error other than `outcome-unknown` did not happen and never will.
 
-import { DwError } from '@datawarehouse/sdk';
+import { DwError, errorMessage } from '@datawarehouse/sdk';
 
 /** Bytes from a peer, a log or a client do not follow their format. */
 export function malformed(what: string, why: string): DwError {
@@ -196,7 +196,7 @@ export function storageUnusable(cause: unknown): DwError {
 export function groupFailed(groupId: string, cause: unknown): DwError {
   return new DwError({
     code: 'group-failed',
-    message: `Group ${groupId} failed on this node and stands still there`,
+    message: `Group ${groupId} failed on this node and stands still there: ${errorMessage(cause)}`,
     hint: 'read the log line that names the cause, then restart the node',
     retryable: true,
     retryAfterMs: 1_000,

@@ -4,8 +4,9 @@
 import type { Clock } from '@datawarehouse/sdk';
 import { isDwError } from '@datawarehouse/sdk';
 import type { Entry, Message, StorageApply } from '../raft/types.js';
-import type { CommandOutcome } from '../state/command.js';
-import type { KeyValueState } from '../state/key-value-state.js';
+import type { Outcome } from '../state/outcome.js';
+import { applyFailed } from '../state/errors.js';
+import type { GroupState } from '../state/group-state.js';
 import { decodeEnvelope } from './entry-envelope.js';
 import type { PendingProposals } from './pending-proposals.js';
 import type { ReadRounds } from './read-rounds.js';
@@ -13,7 +14,7 @@ import type { ReadRounds } from './read-rounds.js';
 /** Work between two looks at the clock: so many entries, or entries of so many bytes. */
 const LOOK_AFTER_ENTRIES = 16;
 const LOOK_AFTER_BYTES = 128 * 1_024;
-const COMMITTED: CommandOutcome = { status: 'committed' };
+const COMMITTED: Outcome = { status: 'committed' };
 
 /** The way of committed entries into one group's state. */
 export class Applier {
@@ -24,7 +25,8 @@ export class Applier {
   private whenIdle: (() => void)[] = [];
 
   constructor(
-    private readonly state: KeyValueState,
+    private readonly groupId: string,
+    private readonly state: GroupState,
     private readonly pending: PendingProposals,
     private readonly reads: ReadRounds,
     private readonly clock: Clock,
@@ -111,7 +113,7 @@ export class Applier {
     this.pending.applied(index, term, outcome);
   }
 
-  private applyData(entry: Entry): CommandOutcome {
+  private applyData(entry: Entry): Outcome {
     let envelope: ReturnType<typeof decodeEnvelope>;
     try {
       envelope = decodeEnvelope(entry.data);
@@ -120,9 +122,13 @@ export class Applier {
       if (isDwError(error, 'frame-malformed')) return COMMITTED;
       throw error;
     }
-    if (envelope.kind !== 'key-value') return COMMITTED;
+    if (envelope.kind !== 'command') return COMMITTED;
     const { index, term } = entry;
     const { proposer, time, data } = envelope;
-    return this.state.apply({ index, term, proposer, time, data });
+    try {
+      return this.state.apply({ index, term, proposer, time, data });
+    } catch (error) {
+      throw applyFailed(this.groupId, entry, proposer, error);
+    }
   }
 }

@@ -8,8 +8,8 @@ import { malformed } from '../errors.js';
 const FORMAT_VERSION = 1;
 const MAX_NODE_ID_BYTES = 256;
 
-/** What the data of an entry is: a command of the key-value state machine, or bytes that mean nothing to this plugin. */
-export type EntryKind = 'key-value' | 'opaque';
+/** What the data of an entry is: a command of the group's state machine, or bytes that mean nothing to this plugin. */
+export type EntryKind = 'command' | 'opaque';
 
 /** Longest envelope around the data, in bytes. */
 export const MAX_ENVELOPE_BYTES = 2 + 8 + 2 + MAX_NODE_ID_BYTES + 8;
@@ -29,7 +29,7 @@ export interface EntryEnvelope {
 export function encodeEnvelope(envelope: EntryEnvelope): Buffer {
   const writer = new ByteWriter(envelope.data.length + envelope.proposer.length + 32);
   writer.u8(FORMAT_VERSION);
-  writer.u8(envelope.kind === 'key-value' ? 0 : 1);
+  writer.u8(envelope.kind === 'command' ? 0 : 1);
   writer.varint(envelope.proposalId);
   writer.text(envelope.proposer);
   writer.f64(envelope.time);
@@ -44,7 +44,7 @@ export function decodeEnvelope(bytes: Uint8Array): EntryEnvelope {
   const kind = reader.u8();
   if (version !== FORMAT_VERSION || kind > 1) throw malformed('a log entry', `format ${version}.${kind}`);
   return {
-    kind: kind === 0 ? 'key-value' : 'opaque',
+    kind: kind === 0 ? 'command' : 'opaque',
     proposalId: reader.varint(),
     proposer: reader.text(MAX_NODE_ID_BYTES),
     time: reader.f64(),

@@ -4,7 +4,7 @@
 import type { Clock, Logger } from '@datawarehouse/sdk';
 import { errorMessage, isDwError, nextTurn } from '@datawarehouse/sdk';
 import { snapshotUnavailable } from '../errors.js';
-import type { KeyValueState } from '../state/key-value-state.js';
+import type { GroupState } from '../state/group-state.js';
 import type { GroupStorage } from '../storage/types.js';
 import type { EngineLimits } from './engine-limits.js';
 import type { RaftGroup } from './raft-group.js';
@@ -80,7 +80,7 @@ export class GroupSnapshots {
       const chunks = state.snapshot();
       await storage.saveSnapshot({ index, term, conf: this.group.raft.conf }, chunks);
       this.takenCount++;
-      this.log.info({ group: id, index, keys: state.size }, 'took a snapshot');
+      this.log.info({ group: id, index }, 'took a snapshot');
     }
     const newest = storage.snapshot()?.metadata.index ?? 0;
     const upTo = newest - tail;
@@ -102,11 +102,7 @@ export class GroupSnapshots {
  * @returns the snapshot's index.
  * @throws DwError `snapshot-damaged`, `raft-log-damaged`.
  */
-export async function restoreState(
-  storage: GroupStorage,
-  state: KeyValueState,
-  clock: Clock,
-): Promise<number> {
+export async function restoreState(storage: GroupStorage, state: GroupState, clock: Clock): Promise<number> {
   for (;;) {
     const snapshot = storage.snapshot();
     if (snapshot === undefined) throw snapshotUnavailable(storage.groupId, 'there is none');
@@ -120,18 +116,14 @@ export async function restoreState(
   }
 }
 
-async function readInto(
-  state: KeyValueState,
-  chunks: AsyncIterable<Uint8Array>,
-  clock: Clock,
-): Promise<void> {
+async function readInto(state: GroupState, chunks: AsyncIterable<Uint8Array>, clock: Clock): Promise<void> {
   const restorer = state.beginRestore();
   let since = clock.now();
   for await (const chunk of chunks) {
-    restorer.push(chunk);
+    await restorer.push(chunk);
     if (clock.now() - since < YIELD_AFTER_MS) continue;
     await nextTurn(clock);
     since = clock.now();
   }
-  restorer.finish();
+  await restorer.finish();
 }

@@ -134,7 +134,7 @@ describe('envelopes and snapshot metadata', () => {
         fc.uint8Array(),
         (id, proposer, time, data) => {
           const envelope = {
-            kind: 'key-value' as const,
+            kind: 'command' as const,
             proposalId: id,
             proposer,
             time,

@@ -2,6 +2,7 @@
 
 import { isDwError } from '@datawarehouse/sdk';
 import { afterEach, describe, expect, it } from 'vitest';
+import { keyValuesOf } from '../groups/group-key-values.js';
 import { TestCluster } from '../testing/cluster.test.kit.js';
 
 const open: TestCluster[] = [];
@@ -197,11 +198,11 @@ describe('a partition', () => {
     const options = idempotencyKey === undefined ? {} : { idempotencyKey };
     const write = cluster.node('n2').store.putAsync(key, Buffer.from('x'), options);
     write.catch(() => undefined);
-    await cluster.until('the write is applied', () => group.state.get(key) !== undefined);
-    const first = group.state.get(key)!.version;
+    await cluster.until('the write is applied', () => keyValuesOf(group).get(key) !== undefined);
+    const first = keyValuesOf(group).get(key)!.version;
     cluster.network.partition('n1', 'n2');
     expect(await codeOf(cluster.settle(write))).toBe(expected);
-    expect(group.state.get(key)!.version).toBe(first);
+    expect(keyValuesOf(group).get(key)!.version).toBe(first);
     if (expected === undefined) expect((await write).version).toBe(first);
   });
 });

@@ -13,6 +13,10 @@ import { draining, engineNotRunning, groupUnknown, storageUnusable } from '../er
 import type { GroupPlacement } from '../groups/placement.js';
 import { makeMessage } from '../raft/message.js';
 import type { Message, Snapshot, SnapshotMetadata, StorageAppend } from '../raft/types.js';
+import { machineUnknown } from '../state/errors.js';
+import { KeyValueState } from '../state/key-value-state.js';
+import type { StateFactory } from '../state/replicated-state.js';
+import { KEY_VALUE_MACHINE } from '../state/replicated-state.js';
 import type { NodeStorage } from '../storage/types.js';
 import { DiskWriter } from './disk-writer.js';
 import { START_ELECTION_TIMEOUT_MS, electionTimeoutMs, ticksFor } from './election-timeout.js';
@@ -21,7 +25,7 @@ import { LatencyHistogram } from './latency-histogram.js';
 import { decodeFrame } from './message-codec.js';
 import { PeerOutbox, RAFT_CHANNEL } from './peer-outbox.js';
 import { ProposalBudget } from './proposal.js';
-import type { GroupHost } from './raft-group.js';
+import type { GroupHost, GroupOptions } from './raft-group.js';
 import { RaftGroup } from './raft-group.js';
 import { SnapshotReceiver } from './snapshot-receiver.js';
 import { SNAPSHOT_CHANNEL, SnapshotSender } from './snapshot-sender.js';
@@ -38,6 +42,7 @@ const MAX_LOGGED_REFUSALS = 10;
 /** Election timeouts for which a node that stops tries to hand its leadership over. */
 const DRAIN_TIMEOUTS = 3;
 const PAUSE_MS = 10;
+const createKeyValues: StateFactory = () => new KeyValueState();
 
 /** What an engine stands on. */
 export interface EngineOptions {
@@ -52,6 +57,8 @@ export interface EngineOptions {
   readonly incarnation?: string;
   /** Uniform in [0, 1). Default `Math.random`. */
   readonly random?: () => number;
+  /** The state machines that groups can run besides the key-value store, by name; asked when a group is opened. */
+  readonly machines?: ReadonlyMap<string, StateFactory>;
   /** Told when a group has another leader or none. */
   readonly onLeaderChanged?: (group: RaftGroup) => void;
 }
@@ -188,6 +195,7 @@ export class MultiRaftEngine implements GroupHost {
         ...ticksFor(this.timeoutMs),
         random,
         maxUncommittedBytes: MAX_UNCOMMITTED_BYTES,
+        machine: this.machine(placement.machine ?? KEY_VALUE_MACHINE),
       });
       this.groups.set(placement.id, group);
       if (placement.preferredLeader === this.nodeId) this.preferred.add(group);
@@ -268,6 +276,12 @@ export class MultiRaftEngine implements GroupHost {
       'the group failed and stands still',
     );
     this.options.onLeaderChanged?.(group);
+  }
+
+  private machine(name: string): GroupOptions['machine'] {
+    const create = name === KEY_VALUE_MACHINE ? createKeyValues : this.options.machines?.get(name);
+    if (create === undefined) throw machineUnknown(name);
+    return { name, create };
   }
 
   private turn(): void {

@@ -6,7 +6,7 @@
 
 import { outcomeUnknown, proposalExpired, proposalSuperseded } from '../errors.js';
 import type { DwError } from '@datawarehouse/sdk';
-import type { CommandOutcome } from '../state/command.js';
+import type { Outcome } from '../state/outcome.js';
 import type { Proposal, ProposalBudget, ProposalResult } from './proposal.js';
 
 /** Proposals that wait, by where they are. Bounded by the budget: whoever adds has taken from it. */
@@ -59,7 +59,7 @@ export class PendingProposals {
   }
 
   /** An entry was applied: settles what waits at its index. Hot path. */
-  applied(index: number, term: number, outcome: CommandOutcome): void {
+  applied(index: number, term: number, outcome: Outcome): void {
     if (this.appended.size === 0) return;
     const waiting = this.appended.get(index);
     if (waiting === undefined) return;

@@ -1,11 +1,11 @@
 // A proposal and the one answer that it gets.
 
 import type { DwError } from '@datawarehouse/sdk';
-import type { CommandOutcome } from '../state/command.js';
+import type { Outcome } from '../state/outcome.js';
 
 /** What became of a proposal. Failure with any code but `outcome-unknown` says that it did not happen and never will. */
 export type ProposalResult =
-  | { readonly ok: true; readonly index: number; readonly outcome: CommandOutcome }
+  | { readonly ok: true; readonly index: number; readonly outcome: Outcome }
   | { readonly ok: false; readonly error: DwError };
 
 /**

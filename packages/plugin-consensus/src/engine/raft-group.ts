@@ -7,7 +7,8 @@ import { groupFailed, notLeader, overloaded, requestAborted } from '../errors.js
 import { makeMessage } from '../raft/message.js';
 import { RaftCore } from '../raft/raft-core.js';
 import type { Message, StorageAppend } from '../raft/types.js';
-import { KeyValueState } from '../state/key-value-state.js';
+import { GroupState } from '../state/group-state.js';
+import type { StateFactory } from '../state/replicated-state.js';
 import type { GroupStorage } from '../storage/types.js';
 import { Applier } from './applier.js';
 import type { EngineLimits } from './engine-limits.js';
@@ -56,10 +57,14 @@ export interface GroupOptions {
   readonly heartbeatTicks: number;
   readonly random: () => number;
   readonly maxUncommittedBytes: number;
+  /** The state machine that the group runs. */
+  readonly machine: { readonly name: string; readonly create: StateFactory };
 }
 
 /** One group. */
 export class RaftGroup {
+  /** Name of the state machine that the group runs. */
+  readonly machine: string;
   readonly pending: PendingProposals;
   readonly reads: ReadRounds;
   readonly snapshots: GroupSnapshots;
@@ -84,7 +89,7 @@ export class RaftGroup {
     storage: GroupStorage,
     options: GroupOptions,
   ): Promise<RaftGroup> {
-    const state = new KeyValueState();
+    const state = new GroupState(options.machine.create(id));
     const applied = storage.snapshot() === undefined ? 0 : await restoreState(storage, state, host.clock);
     return new RaftGroup(id, host, storage, state, applied, options);
   }
@@ -95,7 +100,7 @@ export class RaftGroup {
     readonly id: string,
     private readonly host: GroupHost,
     readonly storage: GroupStorage,
-    readonly state: KeyValueState,
+    readonly state: GroupState,
     applied: number,
     options: GroupOptions,
   ) {
@@ -117,7 +122,8 @@ export class RaftGroup {
       random: options.random,
       trace: (event, fields) => host.log.debug({ group: id, event, ...fields }, 'raft'),
     });
-    this.applier = new Applier(state, this.pending, this.reads, host.clock, applied, (response) =>
+    this.machine = options.machine.name;
+    this.applier = new Applier(id, state, this.pending, this.reads, host.clock, applied, (response) =>
       this.core.step(response),
     );
     this.snapshots = new GroupSnapshots(this, host.log, () => this.failure !== undefined);
@@ -346,6 +352,7 @@ export class RaftGroup {
     const { role, leader, term, commit, conf } = this.core.status();
     return {
       id: this.id,
+      machine: this.machine,
       state: role,
       ...(leader === undefined ? {} : { leaderId: leader }),
       term,

@@ -20,7 +20,7 @@ const body = fc.oneof(
 const request: fc.Arbitrary<ForwardRequest> = fc.record({
   id: fc.maxSafeNat(),
   operation: fc.constantFrom(
-    'propose-key-value',
+    'propose-command',
     'propose-opaque',
     'get',
     'list',

@@ -12,7 +12,7 @@ export const FORWARD_CHANNEL = 'dw.kv';
 
 /** What a forwarded request asks for. */
 export type ForwardOperation =
-  | 'propose-key-value'
+  | 'propose-command'
   | 'propose-opaque'
   | 'get'
   | 'list'
@@ -21,7 +21,7 @@ export type ForwardOperation =
   | 'snapshot';
 
 const OPERATIONS: readonly ForwardOperation[] = [
-  'propose-key-value',
+  'propose-command',
   'propose-opaque',
   'get',
   'list',

@@ -7,7 +7,9 @@ import { ByteReader } from '../codec/byte-reader.js';
 import { ByteWriter } from '../codec/byte-writer.js';
 import type { EntryKind } from '../engine/entry-envelope.js';
 import { overloaded } from '../errors.js';
-import { MAX_KEY_BYTES, writeOutcome } from '../state/command.js';
+import { MAX_KEY_BYTES } from '../state/command.js';
+import { writeOutcome } from '../state/outcome.js';
+import { keyValuesOf } from './group-key-values.js';
 import type { ForwardReply, ForwardRequest } from './forward-codec.js';
 import { FORWARD_CHANNEL, ForwardFrame, encodeError } from './forward-codec.js';
 import type { Committed, LocalOperations } from './local-operations.js';
@@ -83,8 +85,8 @@ export class ForwardServer {
     const { operation, groupId, body } = request;
     const deadline = this.clock.now() + Math.min(request.remainingMs, this.maxWaitMs());
     switch (operation) {
-      case 'propose-key-value':
-        return this.propose(request, 'key-value', deadline);
+      case 'propose-command':
+        return this.propose(request, 'command', deadline);
       case 'propose-opaque':
         return this.propose(request, 'opaque', deadline);
       case 'get':
@@ -117,7 +119,7 @@ export class ForwardServer {
   private async get(groupId: string, body: Uint8Array, deadline: number): Promise<Uint8Array> {
     const key = new ByteReader(body, 'a read').text(MAX_KEY_BYTES);
     const group = await this.local.confirm(groupId, deadline);
-    const record = group.state.get(key);
+    const record = keyValuesOf(group).get(key);
     if (record === undefined) return EMPTY;
     const writer = new ByteWriter(record.value.length + 16);
     writer.varint(record.version);
@@ -132,7 +134,7 @@ export class ForwardServer {
     const after = reader.text(MAX_KEY_BYTES);
     const limit = Math.min(reader.varint(), 1_001);
     const group = await this.local.confirm(groupId, deadline);
-    const items = group.state.list(prefix, hasAfter ? after : undefined, limit);
+    const items = keyValuesOf(group).list(prefix, hasAfter ? after : undefined, limit);
     const writer = new ByteWriter(items.length * 40 + 8);
     writer.varint(items.length);
     for (const { key, version } of items) {

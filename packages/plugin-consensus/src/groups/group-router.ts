@@ -9,11 +9,13 @@ import { ByteWriter } from '../codec/byte-writer.js';
 import { groupUnknown, noLeader, outcomeUnknown, requestAborted } from '../errors.js';
 import type { EntryKind } from '../engine/entry-envelope.js';
 import type { MultiRaftEngine } from '../engine/multi-raft-engine.js';
-import { MAX_KEY_BYTES, readOutcome } from '../state/command.js';
+import { MAX_KEY_BYTES } from '../state/command.js';
+import { readOutcome } from '../state/outcome.js';
 import { ForwardClient } from './forward-client.js';
 import type { ForwardLimits } from './forward-client.js';
 import type { ForwardOperation } from './forward-codec.js';
 import { FORWARD_CHANNEL, decodeForwardFrame, holdsRequests } from './forward-codec.js';
+import { keyValuesOf } from './group-key-values.js';
 import { ForwardServer } from './forward-server.js';
 import type { Committed } from './local-operations.js';
 import { LocalOperations } from './local-operations.js';
@@ -145,7 +147,7 @@ export class GroupRouter {
   get(groupId: string, key: string, signal?: AbortSignal): Promise<VersionedValue | undefined> {
     const deadline = this.deadline();
     const attempt = async ({ peer }: Target): Promise<VersionedValue | undefined> => {
-      if (peer === undefined) return (await this.local.confirm(groupId, deadline)).state.get(key);
+      if (peer === undefined) return keyValuesOf(await this.local.confirm(groupId, deadline)).get(key);
       const writer = new ByteWriter(key.length + 8);
       writer.text(key);
       const body = await this.client.request(peer, 'get', groupId, writer.finish(), deadline);
@@ -167,7 +169,7 @@ export class GroupRouter {
     const deadline = this.deadline();
     const attempt = async ({ peer }: Target) => {
       if (peer === undefined) {
-        return (await this.local.confirm(groupId, deadline)).state.list(prefix, after, limit);
+        return keyValuesOf(await this.local.confirm(groupId, deadline)).list(prefix, after, limit);
       }
       const writer = new ByteWriter(64);
       writer.text(prefix);
@@ -228,7 +230,7 @@ export class GroupRouter {
     data: Uint8Array,
     options: Partial<RouteOptions>,
   ): Promise<Committed> {
-    const operation = kind === 'key-value' ? 'propose-key-value' : 'propose-opaque';
+    const operation = kind === 'command' ? 'propose-command' : 'propose-opaque';
     const attempt = async ({ peer, relay }: Target): Promise<Committed> => {
       if (peer === undefined) return this.local.propose(groupId, kind, data, deadline, options.signal);
       try {

@@ -19,7 +19,8 @@ import {
   valueTooLarge,
   versionMismatch,
 } from '../errors.js';
-import type { CommandOutcome, WriteCondition } from '../state/command.js';
+import type { WriteCondition } from '../state/command.js';
+import type { Outcome } from '../state/outcome.js';
 import { MAX_IDEMPOTENCY_KEY_LENGTH, MAX_KEY_BYTES, encodeCommand } from '../state/command.js';
 import { MAX_KEYS_PER_GROUP } from '../state/key-value-state.js';
 import { compareUtf8 } from '../state/utf8-order.js';
@@ -143,7 +144,7 @@ export class KeyValueService implements IKeyValueStore {
     key: string,
     value: Uint8Array | undefined,
     { ifVersion, idempotencyKey, signal }: KeyValueWriteOptions,
-  ): Promise<{ readonly outcome: CommandOutcome; readonly group: string }> {
+  ): Promise<{ readonly outcome: Outcome; readonly group: string }> {
     checkCondition(ifVersion);
     if (idempotencyKey !== undefined) checkIdempotencyKey(idempotencyKey);
     this.writes++;
@@ -151,7 +152,7 @@ export class KeyValueService implements IKeyValueStore {
     const command = encodeCommand(op, key, value, ifVersion, idempotencyKey);
     const { outcome } = await this.router.propose(
       group,
-      'key-value',
+      'command',
       command,
       idempotencyKey !== undefined,
       signal,
@@ -196,7 +197,7 @@ function checkIdempotencyKey(key: string): void {
   );
 }
 
-function refusal(key: string, group: string, outcome: CommandOutcome, options: KeyValueWriteOptions): Error {
+function refusal(key: string, group: string, outcome: Outcome, options: KeyValueWriteOptions): Error {
   if (outcome.status === 'version-mismatch') return versionMismatch(key, outcome.currentVersion);
   if (outcome.status === 'idempotency-key-reused') return idempotencyKeyReused(options.idempotencyKey ?? '');
   if (outcome.status === 'store-full') return storeFull(group, MAX_KEYS_PER_GROUP);

@@ -13,14 +13,16 @@ import type { EntryKind } from '../engine/entry-envelope.js';
 import type { MultiRaftEngine } from '../engine/multi-raft-engine.js';
 import type { Proposal } from '../engine/proposal.js';
 import type { RaftGroup } from '../engine/raft-group.js';
-import type { CommandOutcome } from '../state/command.js';
+import type { Outcome } from '../state/outcome.js';
 import { commandKey } from '../state/command.js';
 import type { KeyValueRecord } from '../state/key-value-state.js';
+import { KEY_VALUE_MACHINE } from '../state/replicated-state.js';
+import { keyValuesOf } from './group-key-values.js';
 
 /** What a committed proposal answers. */
 export interface Committed {
   readonly index: number;
-  readonly outcome: CommandOutcome;
+  readonly outcome: Outcome;
 }
 
 const POLL_MS = 10;
@@ -54,7 +56,7 @@ export class LocalOperations {
   ): Promise<Committed> {
     return new Promise((resolve, reject) => {
       const group = this.find(groupId);
-      if (kind === 'key-value') {
+      if (kind === 'command' && group.machine === KEY_VALUE_MACHINE) {
         const owner = this.groupOf(commandKey(data));
         if (owner !== groupId) throw groupMismatch(groupId, owner);
       }
@@ -85,12 +87,12 @@ export class LocalOperations {
 
   /** A key as this node has it. */
   peek(groupId: string, key: string): KeyValueRecord | undefined {
-    return this.find(groupId).state.get(key);
+    return keyValuesOf(this.find(groupId)).get(key);
   }
 
   /** Keys as this node has them. */
   peekList(groupId: string, prefix: string, after: string | undefined, limit: number) {
-    return this.find(groupId).state.list(prefix, after, limit);
+    return keyValuesOf(this.find(groupId)).list(prefix, after, limit);
   }
 
   status(groupId: string): RaftGroupStatus {

@@ -8,6 +8,8 @@ export interface GroupPlacement {
   readonly voters: readonly string[];
   /** The voter that stands for election first, so that leaders are spread over the nodes. */
   readonly preferredLeader: string;
+  /** Name of the state machine that the group runs; absent, the key-value store. */
+  readonly machine?: string;
 }
 
 /** The ids of `count` groups: `group-1`, `group-2`, … */

@@ -4,10 +4,12 @@ import type { RaftGroupStatus, RouteDefinition } from '@datawarehouse/sdk';
 import { Type, isDwError } from '@datawarehouse/sdk';
 import { groupUnknown } from '../errors.js';
 import type { GroupRouter } from '../groups/group-router.js';
+import { KEY_VALUE_MACHINE } from '../state/replicated-state.js';
 import type { GroupPlacement } from '../groups/placement.js';
 
 const Group = Type.Object({
   id: Type.String(),
+  machine: Type.String(),
   leader: Type.Union([Type.String(), Type.Null()]),
   term: Type.Integer(),
   commitIndex: Type.Integer(),
@@ -77,6 +79,7 @@ async function describe(router: GroupRouter, placement: GroupPlacement): Promise
     // No replica here, and no peer answers: say so instead of leaving the group out.
     return {
       id: placement.id,
+      machine: placement.machine ?? KEY_VALUE_MACHINE,
       leader: null,
       term: 0,
       commitIndex: 0,

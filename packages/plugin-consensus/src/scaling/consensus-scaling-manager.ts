@@ -13,6 +13,7 @@ import { BackpressureMeter, LimitSet } from '@datawarehouse/sdk';
 import type { MultiRaftEngine } from '../engine/multi-raft-engine.js';
 import type { GroupRouter } from '../groups/group-router.js';
 import type { KeyValueService } from '../groups/key-value-service.js';
+import { KeyValueState } from '../state/key-value-state.js';
 import type { NodeStorage } from '../storage/types.js';
 import type { ConsensusLimits } from './consensus-limits.js';
 import { CONSENSUS_LIMITS } from './consensus-limits.js';
@@ -138,7 +139,8 @@ export class ConsensusScalingManager implements IScalableSubsystem {
       metrics.set(`group.${group.id}.nodes`, group.raft.conf.voters.length);
       metrics.set(`group.${group.id}.logEntries`, group.storage.lastIndex() - group.storage.firstIndex() + 1);
       metrics.set(`group.${group.id}.logBytes`, group.storage.logBytes);
-      metrics.set(`group.${group.id}.keys`, group.state.size);
+      const { machine } = group.state;
+      if (machine instanceof KeyValueState) metrics.set(`group.${group.id}.keys`, machine.size);
       metrics.set(`group.${group.id}.elections`, group.elections);
       metrics.set(`group.${group.id}.snapshots`, group.snapshots.taken);
       metrics.set(`group.${group.id}.droppedAppends`, group.droppedAppends);

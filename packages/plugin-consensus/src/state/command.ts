@@ -1,5 +1,4 @@
-// The commands of the key-value state machine and their outcomes, and both as bytes. A command is what a log entry
-// carries; an outcome is what the proposer is told, and what a retry with the same idempotency key is told again.
+// The commands of the key-value state machine, and the same as bytes: what a log entry of a key-value group carries.
 
 import { createHash } from 'node:crypto';
 import { ByteReader } from '../codec/byte-reader.js';
@@ -36,16 +35,6 @@ export type KeyValueCommand = {
   readonly condition: WriteCondition;
   readonly idempotency: Idempotency | undefined;
 } & ({ readonly op: 'put'; readonly value: Uint8Array } | { readonly op: 'delete' });
-
-/** What became of a command. Everything but `written`, `deleted` and `committed` changed nothing. */
-export type CommandOutcome =
-  | { readonly status: 'written'; readonly version: number }
-  | { readonly status: 'deleted'; readonly version: number; readonly existed: boolean }
-  | { readonly status: 'version-mismatch'; readonly currentVersion: number | undefined }
-  | { readonly status: 'idempotency-key-reused' }
-  | { readonly status: 'store-full' }
-  /** An opaque entry, or one that is not a command: it is in the log and changed nothing. */
-  | { readonly status: 'committed' };
 
 /** A command as bytes. A fingerprint is computed from the rest when there is an idempotency key. */
 export function encodeCommand(
@@ -109,56 +98,4 @@ export function decodeCommand(bytes: Uint8Array): KeyValueCommand {
   if (op !== OP_DELETE) throw malformed('a key-value command', `there is no operation ${op}`);
   reader.end();
   return { op: 'delete', key, condition, idempotency };
-}
-
-const STATUS_CODES = {
-  written: 1,
-  deleted: 2,
-  'version-mismatch': 3,
-  'idempotency-key-reused': 4,
-  'store-full': 5,
-  committed: 6,
-} as const;
-
-/** Writes an outcome: a code, a version and a flag. */
-export function writeOutcome(writer: ByteWriter, outcome: CommandOutcome): void {
-  writer.u8(STATUS_CODES[outcome.status]);
-  switch (outcome.status) {
-    case 'written':
-      writer.varint(outcome.version);
-      return;
-    case 'deleted':
-      writer.varint(outcome.version);
-      writer.u8(outcome.existed ? 1 : 0);
-      return;
-    case 'version-mismatch':
-      // Versions start at 1, so 0 says that the key does not exist.
-      writer.varint(outcome.currentVersion ?? 0);
-      return;
-    case 'idempotency-key-reused':
-    case 'store-full':
-    case 'committed':
-      return;
-  }
-}
-
-/** Reads an outcome. @throws DwError `frame-malformed`. */
-export function readOutcome(reader: ByteReader): CommandOutcome {
-  const code = reader.u8();
-  switch (code) {
-    case STATUS_CODES.written:
-      return { status: 'written', version: reader.varint() };
-    case STATUS_CODES.deleted:
-      return { status: 'deleted', version: reader.varint(), existed: reader.u8() === 1 };
-    case STATUS_CODES['version-mismatch']:
-      return { status: 'version-mismatch', currentVersion: reader.varint() || undefined };
-    case STATUS_CODES['idempotency-key-reused']:
-      return { status: 'idempotency-key-reused' };
-    case STATUS_CODES['store-full']:
-      return { status: 'store-full' };
-    case STATUS_CODES.committed:
-      return { status: 'committed' };
-    default:
-      throw malformed('an outcome', `there is no status ${code}`);
-  }
 }

@@ -1,7 +1,7 @@
 // Remembers the outcome of writes that carry an idempotency key, so that a retry is applied once. It is part of the
 // replicated state: every replica holds the same entries, in snapshots too, and forgets the oldest at the same entry.
 
-import type { CommandOutcome } from './command.js';
+import type { Outcome } from './outcome.js';
 import type { HashPair } from './state-hash.js';
 import { ZERO_HASH, addHash, hashRecord, hashText, subtractHash } from './state-hash.js';
 
@@ -16,7 +16,7 @@ export const MAX_IDEMPOTENCY_KEYS = 100_000;
 export interface RememberedRequest {
   readonly key: string;
   readonly fingerprint: string;
-  readonly outcome: CommandOutcome;
+  readonly outcome: Outcome;
   readonly hash: HashPair;
 }
 
@@ -50,7 +50,7 @@ export class IdempotencyTable {
   }
 
   /** Remembers a request whose key is not in the table, and forgets the oldest when the table is full. */
-  add(key: string, fingerprint: string, outcome: CommandOutcome): void {
+  add(key: string, fingerprint: string, outcome: Outcome): void {
     const request: RememberedRequest = {
       key,
       fingerprint,
@@ -78,7 +78,7 @@ export class IdempotencyTable {
   }
 }
 
-function outcomeNumber(outcome: CommandOutcome): number {
+function outcomeNumber(outcome: Outcome): number {
   if (outcome.status === 'written') return outcome.version;
   if (outcome.status === 'deleted') return outcome.version * 2 + (outcome.existed ? 1 : 0);
   return outcome.status === 'version-mismatch' ? (outcome.currentVersion ?? 0) : 0;

@@ -3,7 +3,8 @@
 import { isDwError } from '@datawarehouse/sdk';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { CommandOutcome, WriteCondition } from './command.js';
+import type { WriteCondition } from './command.js';
+import type { Outcome } from './outcome.js';
 import { commandKey, decodeCommand, encodeCommand } from './command.js';
 import { IdempotencyTable } from './idempotency-table.js';
 import { KeyValueState } from './key-value-state.js';
@@ -33,7 +34,7 @@ function bytesOf(step: Step): Buffer {
   return encodeCommand(step.op, step.key, value, step.condition, step.idempotencyKey);
 }
 
-function apply(state: KeyValueState, index: number, data: Uint8Array): CommandOutcome {
+function apply(state: KeyValueState, index: number, data: Uint8Array): Outcome {
   return state.apply({ index, term: 1, proposer: 'n1', time: 0, data });
 }
 

@@ -1,13 +1,15 @@
 // The key-value state machine: a deterministic function of the entries applied to it. No clock, no randomness, nothing
 // that depends on this node's configuration; a command that means nothing changes nothing, on every replica alike.
 
-import type { AppliedEntry, IStateMachine } from '@datawarehouse/sdk';
+import type { AppliedEntry } from '@datawarehouse/sdk';
 import { crc32, isDwError } from '@datawarehouse/sdk';
-import type { CommandOutcome, Idempotency, KeyValueCommand, WriteCondition } from './command.js';
+import type { Idempotency, KeyValueCommand, WriteCondition } from './command.js';
 import { decodeCommand } from './command.js';
 import type { OrderedView } from './cow-ordered-map.js';
 import { CowOrderedMap } from './cow-ordered-map.js';
 import { IdempotencyTable } from './idempotency-table.js';
+import type { Outcome } from './outcome.js';
+import type { ReplicatedState } from './replicated-state.js';
 import type { HashPair } from './state-hash.js';
 import { ZERO_HASH, addHash, formatHash, hashRecord, subtractHash } from './state-hash.js';
 import { SnapshotRestorer, writeSnapshot } from './snapshot-format.js';
@@ -26,11 +28,11 @@ export interface KeyValueRecord {
   readonly hash: HashPair;
 }
 
-const COMMITTED: CommandOutcome = { status: 'committed' };
-const KEY_REUSED: CommandOutcome = { status: 'idempotency-key-reused' };
+const COMMITTED: Outcome = { status: 'committed' };
+const KEY_REUSED: Outcome = { status: 'idempotency-key-reused' };
 
 /** The replicated keys and values of one group. */
-export class KeyValueState implements IStateMachine<CommandOutcome> {
+export class KeyValueState implements ReplicatedState {
   private records = new CowOrderedMap<KeyValueRecord>();
   private requests = new IdempotencyTable();
   private sum: HashPair = ZERO_HASH;
@@ -47,7 +49,7 @@ export class KeyValueState implements IStateMachine<CommandOutcome> {
   }
 
   /** Applies one command. Never throws: an entry that is no command is `committed` and changes nothing. */
-  apply(entry: AppliedEntry): CommandOutcome {
+  apply(entry: AppliedEntry): Outcome {
     let command: KeyValueCommand;
     try {
       command = decodeCommand(entry.data);
@@ -117,7 +119,7 @@ export class KeyValueState implements IStateMachine<CommandOutcome> {
     };
   }
 
-  private writeOnce(command: KeyValueCommand, idempotency: Idempotency, index: number): CommandOutcome {
+  private writeOnce(command: KeyValueCommand, idempotency: Idempotency, index: number): Outcome {
     const before = this.requests.get(idempotency.key);
     if (before !== undefined) {
       return before.fingerprint === idempotency.fingerprint ? before.outcome : KEY_REUSED;
@@ -127,7 +129,7 @@ export class KeyValueState implements IStateMachine<CommandOutcome> {
     return outcome;
   }
 
-  private write(command: KeyValueCommand, index: number): CommandOutcome {
+  private write(command: KeyValueCommand, index: number): Outcome {
     const current = this.records.get(command.key);
     if (!holds(command.condition, current?.version)) {
       return { status: 'version-mismatch', currentVersion: current?.version };

@@ -5,8 +5,9 @@
 import { ByteReader } from '../codec/byte-reader.js';
 import { ByteWriter } from '../codec/byte-writer.js';
 import { snapshotDamaged } from '../errors.js';
-import type { CommandOutcome } from './command.js';
-import { MAX_KEY_BYTES, readOutcome, writeOutcome } from './command.js';
+import type { Outcome } from './outcome.js';
+import { MAX_KEY_BYTES } from './command.js';
+import { readOutcome, writeOutcome } from './outcome.js';
 import type { OrderedView } from './cow-ordered-map.js';
 import type { RememberedRequest } from './idempotency-table.js';
 import type { HashPair } from './state-hash.js';
@@ -87,7 +88,7 @@ export class SnapshotRestorer {
   private end: { readonly requests: number; readonly records: number; readonly hash: HashPair } | undefined;
 
   constructor(
-    private readonly addRequest: (key: string, fingerprint: string, outcome: CommandOutcome) => void,
+    private readonly addRequest: (key: string, fingerprint: string, outcome: Outcome) => void,
     /** Returns false when the key does not come after the one before. */
     private readonly addRecord: (key: string, value: Uint8Array, version: number) => boolean,
   ) {}

@@ -7,6 +7,8 @@ import type { ClusterHealthInfo, ConsensusResult, ConsensusState } from './resul
 /** A group as this node sees it. */
 export interface RaftGroupStatus extends ConsensusState {
   readonly id: string;
+  /** Name of the state machine that the group runs: `key-value`, or one that a plugin registered. */
+  readonly machine: string;
   readonly term: number;
   readonly voters: readonly string[];
   readonly learners: readonly string[];

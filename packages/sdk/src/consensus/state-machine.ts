@@ -14,12 +14,54 @@ export interface AppliedEntry {
 /**
  * A deterministic state machine. Replicas that have applied the same entries have the same state, byte for byte: no
  * clock, no randomness, nothing from outside the entry.
+ *
+ * @example
+ * ```ts
+ * class Counter implements IStateMachine {
+ *   private total = 0;
+ *   apply({ data }: AppliedEntry): Uint8Array {
+ *     this.total += data.length;
+ *     return Buffer.from(String(this.total));
+ *   }
+ *   snapshot(): Iterable<Uint8Array> {
+ *     return [Buffer.from(String(this.total))];
+ *   }
+ *   async restore(chunks: AsyncIterable<Uint8Array>): Promise<void> {
+ *     let text = '';
+ *     for await (const chunk of chunks) text += Buffer.from(chunk).toString();
+ *     this.total = Number(text);
+ *   }
+ * }
+ * ```
  */
-export interface IStateMachine<R = unknown> {
-  /** Applies one entry and returns its result, which is given to the proposer. A throw fails the group. */
-  apply(entry: AppliedEntry): R;
-  /** The whole state as chunks of bytes, equal on replicas that have applied the same entries. */
+export interface IStateMachine {
+  /**
+   * Applies one entry and returns its answer (at most 1 MiB), which is given to the proposer, and again to a retry.
+   *
+   * Synchronous, since the state must never be between two entries when somebody reads it or a snapshot is taken. Keep
+   * it to microseconds: the engine makes room for other work between entries, not within one. `data` is lent for the
+   * call: copy what is to stay.
+   *
+   * A throw fails the group on this node: the entry is not skipped, and meets the machine again after a restart. A
+   * command that cannot be done is therefore no throw, but an answer that says so.
+   */
+  apply(entry: AppliedEntry): Uint8Array | void;
+  /**
+   * The whole state as chunks of bytes, equal on replicas that have applied the same entries. Called between two
+   * entries; the chunks are pulled later, while further entries are applied, which must not show in them. So either copy
+   * what they are made of when called, or share it with the state in a way that a change copies.
+   */
   snapshot(): Iterable<Uint8Array>;
-  /** Replaces the state by a snapshot's chunks (which may be cut elsewhere than they were made). */
-  restore(chunks: Iterable<Uint8Array>): void;
+  /**
+   * Replaces the state by a snapshot's chunks, which may be cut elsewhere than they were made. Nothing is applied before
+   * the promise resolves. A rejection fails the group on this node.
+   */
+  restore(chunks: AsyncIterable<Uint8Array>): Promise<void>;
+  /**
+   * A cheap hash of the state (at most some tens of characters), equal on equal states. It is asked for often, and lets
+   * operators see replicas that differ; without it only machines that answered differently are told apart.
+   */
+  stateHash?(): string;
+  /** The group is closed on this node; nothing is called afterwards. */
+  closeAsync?(): Promise<void>;
 }

@@ -1,0 +1,121 @@
+// A plugin's state machine as a state that the engine replicates. It watches what the machine does wrong and would make
+// replicas differ without anybody noticing: answers that are promises, or no bytes.
+
+import type { AppliedEntry, IStateMachine } from '@datawarehouse/sdk';
+import { crc32, errorMessage } from '@datawarehouse/sdk';
+import { ByteReader } from '../codec/byte-reader.js';
+import { ByteWriter } from '../codec/byte-writer.js';
+import { ChunkQueue } from '../engine/chunk-queue.js';
+import { stateMachineMisbehaved } from '../state/errors.js';
+import type { Outcome } from '../state/outcome.js';
+import { MAX_RESULT_BYTES } from '../state/outcome.js';
+import type { ReplicatedState, StateRestorer } from '../state/replicated-state.js';
+import type { HashPair } from '../state/state-hash.js';
+import { ZERO_HASH, addHash, formatHash, hashRecord, hashText } from '../state/state-hash.js';
+
+const HEADER_BYTES = 8;
+const ANSWER = 3;
+const EMPTY = new Uint8Array(0);
+const NO_ANSWER: Outcome = { status: 'result', data: EMPTY };
+
+/** Runs an {@link IStateMachine} as the state of a group. */
+export class PluginState implements ReplicatedState {
+  /**
+   * Sum of the hashes of all answers so far: replicas whose machines answered differently are told apart by it, even
+   * when the machine has no hash of its own. It is part of the snapshot.
+   */
+  private answers: HashPair = ZERO_HASH;
+
+  constructor(
+    private readonly name: string,
+    private readonly machine: IStateMachine,
+  ) {}
+
+  apply(entry: AppliedEntry): Outcome {
+    const answer: unknown = this.machine.apply(entry);
+    if (answer === undefined) return NO_ANSWER;
+    if (!(answer instanceof Uint8Array)) {
+      const what = isThenable(answer) ? 'a promise: it must be done when it returns' : `a ${typeof answer}`;
+      throw stateMachineMisbehaved(this.name, `apply returned ${what}`);
+    }
+    if (answer.length > MAX_RESULT_BYTES) {
+      const size = `${answer.length} bytes; ${MAX_RESULT_BYTES} are the most`;
+      throw stateMachineMisbehaved(this.name, `apply returned ${size}`);
+    }
+    // A copy: the machine may use its buffer again, and the answer is remembered for retries.
+    const data = answer.length === 0 ? EMPTY : Uint8Array.from(answer);
+    this.answers = addHash(this.answers, hashRecord(ANSWER, '', entry.index, crc32(data)));
+    return { status: 'result', data };
+  }
+
+  snapshot(): Iterable<Uint8Array> {
+    // Not a generator: the machine must be asked now, not when the first chunk is pulled.
+    return framed(this.answers, this.machine.snapshot());
+  }
+
+  beginRestore(): StateRestorer {
+    const queue = new ChunkQueue();
+    let head = Buffer.alloc(0);
+    let ended = false;
+    const restored = Promise.resolve()
+      .then(() => this.machine.restore(queue))
+      .then(() => {
+        if (!ended) throw stateMachineMisbehaved(this.name, 'restore was done before it had all chunks');
+      })
+      .catch((error: unknown) => {
+        queue.fail(error);
+        throw error;
+      });
+    // Whoever pushes or finishes hears of a failure.
+    restored.catch(() => undefined);
+    return {
+      push: async (chunk) => {
+        let rest = chunk;
+        if (head.length < HEADER_BYTES) {
+          const missing = HEADER_BYTES - head.length;
+          head = Buffer.concat([head, chunk.subarray(0, missing)]);
+          rest = chunk.subarray(missing);
+        }
+        if (rest.length > 0) await queue.push(rest);
+      },
+      finish: async () => {
+        const reader = new ByteReader(head, 'the snapshot of a state machine');
+        const answers = { a: reader.u32(), b: reader.u32() };
+        ended = true;
+        queue.end();
+        await restored;
+        this.answers = answers;
+      },
+    };
+  }
+
+  stateHash(appliedIndex: number): string {
+    const own = this.ownHash();
+    if (own === undefined) return formatHash(this.answers, appliedIndex);
+    return formatHash(addHash(this.answers, hashRecord(ANSWER, own, 0, hashText(own))), appliedIndex);
+  }
+
+  private ownHash(): string | undefined {
+    try {
+      return this.machine.stateHash?.();
+    } catch (error) {
+      throw stateMachineMisbehaved(this.name, `stateHash threw: ${errorMessage(error)}`);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.machine.closeAsync?.();
+  }
+}
+
+function* framed(answers: HashPair, chunks: Iterable<Uint8Array>): Generator<Uint8Array> {
+  const writer = new ByteWriter(HEADER_BYTES);
+  writer.u32(answers.a);
+  writer.u32(answers.b);
+  yield writer.finish();
+  yield* chunks;
+}
+
+function isThenable(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'then' in value;
+}

@@ -1,0 +1,42 @@
+// What a Raft group replicates: the engine runs any state that can do this. The key-value store is one, the directory of
+// the cluster another, and each state machine that a plugin registers becomes one through an adapter.
+
+import type { AppliedEntry } from '@datawarehouse/sdk';
+import type { Outcome } from './outcome.js';
+
+/** Takes a state's snapshot in, chunk by chunk, beside the state that it is to replace. */
+export interface StateRestorer {
+  /** The next chunk; they may be cut anywhere. Wait for the promise, if there is one, before the next call. */
+  push(chunk: Uint8Array): void | Promise<void>;
+  /** All chunks were given: checks the new state and puts it in place of the old one. */
+  finish(): void | Promise<void>;
+}
+
+/**
+ * A deterministic state that one group keeps equal on all its replicas.
+ *
+ * `apply` is synchronous: an entry is applied when the call returns, so that the index of the state, the answers to
+ * proposers and the moment of a snapshot are never between two entries. The engine slices the work between entries, by
+ * time; a single `apply` must take microseconds, not milliseconds.
+ */
+export interface ReplicatedState {
+  /** Applies one entry. A throw fails the group on this node: the entry is not skipped, and meets the state again. */
+  apply(entry: AppliedEntry): Outcome;
+  /**
+   * The whole state as of this call, as chunks that are made while they are pulled: what is applied meanwhile must not
+   * show in them. Equal states give equal bytes.
+   */
+  snapshot(): Iterable<Uint8Array>;
+  /** Begins to build another state beside this one, which takes its place when the restorer has finished. */
+  beginRestore(): StateRestorer;
+  /** Hash of the state as of an applied index: equal on replicas that have applied the same entries. */
+  stateHash(appliedIndex: number): string;
+  /** The group is closed on this node, and nothing is called any more. */
+  close?(): void | Promise<void>;
+}
+
+/** Makes the empty state of a group. */
+export type StateFactory = (groupId: string) => ReplicatedState;
+
+/** Name of the state machine that a group has when nothing else is said. */
+export const KEY_VALUE_MACHINE = 'key-value';
