@@ -24,6 +24,17 @@ export function requestInvalid(what: string, hint: string): DwError {
   return new DwError({ code: 'request-invalid', message: what, hint, status: 400 });
 }
 
+/** The replica of a group on this node was closed or removed. */
+export function groupClosed(groupId: string): DwError {
+  return new DwError({
+    code: 'group-closed',
+    message: `The replica of group ${groupId} on this node was closed; nothing was done`,
+    retryable: true,
+    retryAfterMs: 100,
+    status: 503,
+  });
+}
+
 /** No such key (HTTP only; the service answers undefined). */
 export function keyNotFound(key: string): DwError {
   return new DwError({

@@ -30,7 +30,7 @@ function setUp() {
   const writer = new DiskWriter(
     storage,
     clock,
-    (jobs) => durable.push(...jobs.map((job) => job.groupId)),
+    (jobs) => durable.push(...jobs.map((job) => job.group.id)),
     (error) => failures.push(error),
   );
   return { clock, writes, durable, failures, writer };
@@ -41,8 +41,8 @@ const microtasks = (): Promise<void> => Promise.resolve().then(() => undefined);
 describe('DiskWriter', () => {
   it('writes the appends of all groups at once, and releases them when that write is durable', async () => {
     const { writes, durable, writer } = setUp();
-    writer.add({ groupId: 'a', append: append(true) });
-    writer.add({ groupId: 'b', append: append(true) });
+    writer.add({ group: { id: 'a' }, append: append(true) });
+    writer.add({ group: { id: 'b' }, append: append(true) });
     writer.flush();
     expect(writes).toHaveLength(1);
     expect(durable).toEqual([]);
@@ -54,25 +54,25 @@ describe('DiskWriter', () => {
 
   it('holds what needs no disk until all before it is durable, without a write of its own', async () => {
     const { writes, durable, writer } = setUp();
-    writer.add({ groupId: 'a', append: append(true) });
+    writer.add({ group: { id: 'a' }, append: append(true) });
     writer.flush();
-    writer.add({ groupId: 'b', append: append(false, hard(5)) });
+    writer.add({ group: { id: 'b' }, append: append(false, hard(5)) });
     writer.flush();
     expect(writes).toHaveLength(1);
     expect(durable).toEqual([]);
     writes[0]!.done();
     await microtasks();
     expect(durable).toEqual(['a', 'b']);
-    writer.add({ groupId: 'c', append: append(false) });
+    writer.add({ group: { id: 'c' }, append: append(false) });
     writer.flush();
     expect(durable).toEqual(['a', 'b', 'c']);
   });
 
   it('takes a commit index along with the next write', () => {
     const { writes, writer } = setUp();
-    writer.add({ groupId: 'a', append: append(false, hard(5)) });
+    writer.add({ group: { id: 'a' }, append: append(false, hard(5)) });
     writer.flush();
-    writer.add({ groupId: 'b', append: append(true) });
+    writer.add({ group: { id: 'b' }, append: append(true) });
     writer.flush();
     expect(writes[0]!.what.map(({ groupId, hardState }) => [groupId, hardState?.commit])).toEqual([
       ['b', undefined],
@@ -83,7 +83,7 @@ describe('DiskWriter', () => {
 
   it('releases nothing of a write that failed, and says how long the disk has stalled', async () => {
     const { clock, writes, durable, failures, writer } = setUp();
-    writer.add({ groupId: 'a', append: append(true) });
+    writer.add({ group: { id: 'a' }, append: append(true) });
     writer.flush();
     clock.advance(70);
     expect(writer.stalledMs).toBe(70);

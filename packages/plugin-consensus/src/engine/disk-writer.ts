@@ -6,23 +6,28 @@ import { entriesBytes } from '../raft/entry-size.js';
 import type { HardState, StorageAppend } from '../raft/types.js';
 import type { GroupWrite, NodeStorage } from '../storage/types.js';
 
-/** An append and the group it belongs to. */
-export interface AppendJob {
-  readonly groupId: string;
+/** An append and the replica it belongs to. */
+export interface AppendJob<G extends AppendOwner = AppendOwner> {
+  readonly group: G;
   readonly append: StorageAppend;
 }
 
-interface InFlight {
-  readonly jobs: AppendJob[];
+/** Who appends: one life of a replica. A later life of the same group is another owner with the same id. */
+export interface AppendOwner {
+  readonly id: string;
+}
+
+interface InFlight<G extends AppendOwner> {
+  readonly jobs: AppendJob<G>[];
   readonly startedAt: number;
   readonly bytes: number;
 }
 
 /** Writes appends to a node's storage. */
-export class DiskWriter {
-  private gathered: AppendJob[] = [];
+export class DiskWriter<G extends AppendOwner> {
+  private gathered: AppendJob<G>[] = [];
   /** Writes under way, oldest first. */
-  private readonly inFlight: InFlight[] = [];
+  private readonly inFlight: InFlight<G>[] = [];
   /** Commit indexes that need no write of their own; they go with the next. Losing them costs nothing but time. */
   private readonly lazy = new Map<string, HardState>();
   private pendingBytes = 0;
@@ -31,7 +36,7 @@ export class DiskWriter {
   constructor(
     private readonly storage: NodeStorage,
     private readonly clock: Clock,
-    private readonly onDurable: (jobs: readonly AppendJob[]) => void,
+    private readonly onDurable: (jobs: readonly AppendJob<G>[]) => void,
     private readonly onFailed: (error: unknown) => void,
   ) {}
 
@@ -57,7 +62,7 @@ export class DiskWriter {
   }
 
   /** Adds an append to the turn's write. */
-  add(job: AppendJob): void {
+  add(job: AppendJob<G>): void {
     this.gathered.push(job);
   }
 
@@ -70,13 +75,19 @@ export class DiskWriter {
       this.issue(jobs);
       return;
     }
-    for (const { groupId, append } of jobs) {
-      if (append.hardState !== undefined) this.lazy.set(groupId, append.hardState);
+    for (const { group, append } of jobs) {
+      if (append.hardState !== undefined) this.lazy.set(group.id, append.hardState);
     }
     const last = this.inFlight[this.inFlight.length - 1];
     // Nothing here needs the disk, but what it answers for may still be on its way there.
     if (last === undefined) this.onDurable(jobs);
     else last.jobs.push(...jobs);
+  }
+
+  /** Drops what a replica has not written yet: it is closed, and its group may be gone from the storage. */
+  forget(group: G): void {
+    this.gathered = this.gathered.filter((job) => job.group !== group);
+    this.lazy.delete(group.id);
   }
 
   /** Commit indexes that were never written, for a last write before a clean stop. */
@@ -91,17 +102,17 @@ export class DiskWriter {
     return writes;
   }
 
-  private issue(jobs: AppendJob[]): void {
+  private issue(jobs: AppendJob<G>[]): void {
     const writes: GroupWrite[] = [];
     let bytes = 0;
-    for (const { groupId, append } of jobs) {
-      const hardState = append.hardState ?? this.lazy.get(groupId);
-      this.lazy.delete(groupId);
+    for (const { group, append } of jobs) {
+      const hardState = append.hardState ?? this.lazy.get(group.id);
+      this.lazy.delete(group.id);
       bytes += entriesBytes(append.entries);
-      writes.push({ groupId, hardState, entries: append.entries, snapshot: append.snapshot });
+      writes.push({ groupId: group.id, hardState, entries: append.entries, snapshot: append.snapshot });
     }
     writes.push(...this.takeLazy());
-    const write: InFlight = { jobs, startedAt: this.clock.now(), bytes };
+    const write: InFlight<G> = { jobs, startedAt: this.clock.now(), bytes };
     this.inFlight.push(write);
     this.pendingBytes += bytes;
     this.writeCount++;
@@ -111,7 +122,7 @@ export class DiskWriter {
     );
   }
 
-  private durable(write: InFlight): void {
+  private durable(write: InFlight<G>): void {
     // Writes become durable in order, so one that is durable says the same of all before it.
     const done = this.inFlight.indexOf(write);
     if (done < 0) return;

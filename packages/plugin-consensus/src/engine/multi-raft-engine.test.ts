@@ -406,7 +406,7 @@ describe('hostile peers', () => {
     }
     await cluster.advance(50);
     const { engine, router } = cluster.node('n1');
-    expect(engine.malformedFrames).toBe(50);
+    expect(engine.counters.malformedFrames).toBe(50);
     expect(router.malformedFrames).toBeGreaterThan(0);
     await cluster.put('n1', 'still', 'here');
   });

@@ -8,25 +8,27 @@
 
 import { randomBytes } from 'node:crypto';
 import type { Clock, DwError, IPeerTransport, Logger, TimerHandle } from '@datawarehouse/sdk';
-import { errorMessage, isDwError } from '@datawarehouse/sdk';
+import { errorMessage } from '@datawarehouse/sdk';
 import { draining, engineNotRunning, groupUnknown, storageUnusable } from '../errors.js';
-import type { GroupPlacement } from '../groups/placement.js';
+import { type GroupPlacement, bootstrapConf } from '../groups/placement.js';
 import { makeMessage } from '../raft/message.js';
-import type { Message, Snapshot, SnapshotMetadata, StorageAppend } from '../raft/types.js';
+import type { ConfState, Message, Snapshot, SnapshotMetadata, StorageAppend } from '../raft/types.js';
 import { machineUnknown } from '../state/errors.js';
 import { KeyValueState } from '../state/key-value-state.js';
 import type { StateFactory } from '../state/replicated-state.js';
 import { KEY_VALUE_MACHINE } from '../state/replicated-state.js';
-import type { NodeStorage } from '../storage/types.js';
+import type { GroupStorage, NodeStorage } from '../storage/types.js';
 import { DiskWriter } from './disk-writer.js';
 import { START_ELECTION_TIMEOUT_MS, electionTimeoutMs, ticksFor } from './election-timeout.js';
 import type { EngineLimits } from './engine-limits.js';
 import { LatencyHistogram } from './latency-histogram.js';
-import { decodeFrame } from './message-codec.js';
+import { handOver, Leadership, leadsAny } from './leadership.js';
 import { PeerOutbox, RAFT_CHANNEL } from './peer-outbox.js';
 import { ProposalBudget } from './proposal.js';
 import type { GroupHost, GroupOptions } from './raft-group.js';
 import { RaftGroup } from './raft-group.js';
+import { RaftInbox } from './raft-inbox.js';
+import { Replicas } from './replicas.js';
 import { SnapshotReceiver } from './snapshot-receiver.js';
 import { SNAPSHOT_CHANNEL, SnapshotSender } from './snapshot-sender.js';
 import { TickSource } from './tick-source.js';
@@ -38,7 +40,6 @@ const SWEEP_MS = 100;
 const RETUNE_MS = 30_000;
 /** Bytes that one leader proposes ahead of what is applied. */
 const MAX_UNCOMMITTED_BYTES = 64 * 1024 * 1_024;
-const MAX_LOGGED_REFUSALS = 10;
 /** Election timeouts for which a node that stops tries to hand its leadership over. */
 const DRAIN_TIMEOUTS = 3;
 const PAUSE_MS = 10;
@@ -71,17 +72,16 @@ export class MultiRaftEngine implements GroupHost {
   readonly log: Logger;
   readonly budget = new ProposalBudget();
   readonly commitLatency = new LatencyHistogram();
-  readonly disk: DiskWriter;
-  /** Frames from peers that were refused as malformed. */
-  malformedFrames = 0;
-  private readonly groups = new Map<string, RaftGroup>();
+  readonly disk: DiskWriter<RaftGroup>;
+  private readonly replicas: Replicas;
+  private readonly inbox: RaftInbox;
+  private readonly leadership: Leadership;
   private dirty = new Set<RaftGroup>();
   private readonly outbox: PeerOutbox;
   private readonly ticks: TickSource;
   private readonly sender: SnapshotSender;
   private readonly receiver: SnapshotReceiver;
   private readonly disposables: Disposable[] = [];
-  private readonly preferred = new Set<RaftGroup>();
   private scheduled: TimerHandle | undefined;
   private state: 'new' | 'running' | 'draining' | 'stopped' = 'new';
   private storageFailure: DwError | undefined;
@@ -96,10 +96,17 @@ export class MultiRaftEngine implements GroupHost {
     this.incarnation = options.incarnation ?? randomBytes(9).toString('base64url');
     this.clock = clock;
     this.log = log;
-    this.outbox = new PeerOutbox(transport, (peer, id) => this.groups.get(id)?.reportUnreachable(peer));
+    this.replicas = new Replicas(storage, {
+      load: (id, machine, groupStorage) => this.load(id, machine, groupStorage),
+      opened: (group) => this.groupOpened(group),
+      closed: (group) => this.groupClosed(group),
+    });
+    this.inbox = new RaftInbox(nodeId, log, (id, message) => this.replicas.get(id)?.step(message));
+    this.leadership = new Leadership(nodeId, transport);
+    this.outbox = new PeerOutbox(transport, (peer, id) => this.replicas.get(id)?.reportUnreachable(peer));
     this.ticks = new TickSource(clock, (count) => this.tick(count));
     this.sender = new SnapshotSender(transport, log, (id, peer, ok) => {
-      this.groups.get(id)?.reportSnapshot(peer, ok);
+      this.replicas.get(id)?.reportSnapshot(peer, ok);
     });
     this.receiver = new SnapshotReceiver(
       {
@@ -112,7 +119,9 @@ export class MultiRaftEngine implements GroupHost {
       storage,
       clock,
       (jobs) => {
-        for (const { groupId, append } of jobs) this.groups.get(groupId)?.durable(append);
+        // A replica that was closed hears of nothing, and least of all the one that took its place.
+        for (const { group, append } of jobs)
+          if (this.replicas.get(group.id) === group) group.durable(append);
         this.outbox.flush();
       },
       (error) => this.storageFailed(error),
@@ -152,21 +161,21 @@ export class MultiRaftEngine implements GroupHost {
     return {
       lostFrames: this.outbox.lost,
       appendsSent: this.outbox.appends,
-      malformedFrames: this.malformedFrames,
+      malformedFrames: this.inbox.malformedFrames,
       stalls: this.ticks.stalls,
       snapshotsSent: this.sender.sent,
       diskWrites: this.disk.writes,
     };
   }
 
-  /** The groups that have a replica here, sorted by id. */
+  /** The groups that have a replica here. */
   all(): readonly RaftGroup[] {
-    return [...this.groups.values()];
+    return this.replicas.all();
   }
 
   /** A group that has a replica here. */
   group(id: string): RaftGroup | undefined {
-    return this.groups.get(id);
+    return this.replicas.get(id);
   }
 
   /**
@@ -174,38 +183,44 @@ export class MultiRaftEngine implements GroupHost {
    * @throws DwError of the storage or of a damaged snapshot.
    */
   async start(placements: readonly GroupPlacement[]): Promise<void> {
-    const { storage, random = Math.random } = this.options;
-    const known = new Set(storage.groupIds);
+    const known = new Set(this.options.storage.groupIds);
     for (const placement of placements) {
-      if (!placement.voters.includes(this.nodeId) && !known.has(placement.id)) continue;
-      const groupStorage = await storage.openGroup(placement.id, {
-        voters: placement.voters,
-        votersOutgoing: [],
-        learners: [],
-        learnersNext: [],
-        witnesses: [],
-        autoLeave: false,
-      });
-      const { voters } = groupStorage.initialState().conf;
-      if (voters.toSorted().join() !== placement.voters.join()) {
-        const fields = { group: placement.id, voters, configured: placement.voters };
-        this.log.warn(fields, 'the voters on disk are not those of the configuration; those on disk count');
-      }
-      const group = await RaftGroup.open(placement.id, this, groupStorage, {
-        ...ticksFor(this.timeoutMs),
-        random,
-        maxUncommittedBytes: MAX_UNCOMMITTED_BYTES,
-        machine: this.machine(placement.machine ?? KEY_VALUE_MACHINE),
-      });
-      this.groups.set(placement.id, group);
-      if (placement.preferredLeader === this.nodeId) this.preferred.add(group);
+      if (placement.voters.includes(this.nodeId) || known.has(placement.id)) await this.openPlaced(placement);
     }
     this.listen();
     this.state = 'running';
     this.nextRetune = this.clock.now() + RETUNE_MS;
     this.ticks.start();
-    for (const group of this.groups.values()) this.wake(group);
-    this.campaignWherePreferred();
+    for (const group of this.replicas.all()) this.wake(group);
+    this.leadership.campaignWherePreferred();
+  }
+
+  /** Opens a group with the members that the disk knows, else with those of the placement. Open already: no-op. */
+  async openPlaced({ id, voters, preferredLeader, machine }: GroupPlacement): Promise<RaftGroup> {
+    const group = await this.openGroup(id, bootstrapConf(voters), machine);
+    const known = group.storage.initialState().conf.voters;
+    if (known.toSorted().join() !== voters.join()) {
+      const fields = { group: id, voters: known, configured: voters };
+      this.log.warn(fields, 'the voters on disk are not those of the configuration; those on disk count');
+    }
+    if (preferredLeader === this.nodeId && group.leader === undefined) {
+      this.leadership.prefer(group);
+      if (this.state === 'running') this.leadership.campaignWherePreferred();
+    }
+    return group;
+  }
+
+  /**
+   * Opens a group on what the disk holds of it; if that is nothing, with these members at index 0. Open already: no-op.
+   * @throws DwError of the storage or of a damaged snapshot; `state-machine-unknown`.
+   */
+  openGroup(id: string, bootstrap: ConfState, machine: string = KEY_VALUE_MACHINE): Promise<RaftGroup> {
+    return this.replicas.open(id, bootstrap, machine);
+  }
+
+  /** Stops a group and leaves its files. Whoever waits for it is told. Not open: no-op. */
+  closeGroup(id: string): Promise<void> {
+    return this.replicas.close(id);
   }
 
   /** Takes no new work, hands leadership over, and resolves when what was taken is settled or `signal` aborts. */
@@ -214,8 +229,8 @@ export class MultiRaftEngine implements GroupHost {
     this.state = 'draining';
     while (!signal.aborted && this.budget.count > 0) await this.pause();
     const until = this.clock.now() + DRAIN_TIMEOUTS * this.timeoutMs;
-    while (!signal.aborted && this.clock.now() < until && this.leads()) {
-      for (const group of this.groups.values()) this.handOver(group);
+    while (!signal.aborted && this.clock.now() < until && leadsAny(this.all())) {
+      for (const group of this.all()) handOver(group);
       await this.pause();
     }
   }
@@ -229,8 +244,8 @@ export class MultiRaftEngine implements GroupHost {
     this.receiver.stop();
     for (const disposable of this.disposables.splice(0).toReversed()) disposable[Symbol.dispose]();
     this.scheduled?.cancel();
-    for (const group of this.groups.values()) group.stop(engineNotRunning(), 'the node stopped');
-    await Promise.all([...this.groups.values()].map((group) => group.snapshots.idle()));
+    for (const group of this.replicas.all()) group.stop(engineNotRunning(), 'the node stopped');
+    await Promise.all(this.replicas.all().map((group) => group.snapshots.idle()));
     const writes = this.disk.takeLazy();
     if (writes.length === 0 || this.options.storage.status.state !== 'open') return;
     await this.options.storage.write(writes).catch((error: unknown) => {
@@ -259,11 +274,11 @@ export class MultiRaftEngine implements GroupHost {
   }
 
   write(group: RaftGroup, append: StorageAppend): void {
-    this.disk.add({ groupId: group.id, append });
+    this.disk.add({ group, append });
   }
 
   leaderChanged(group: RaftGroup): void {
-    this.preferred.delete(group);
+    this.leadership.settled(group);
     // A leader that was lost without need shows that round trips have become longer: do not wait to believe it.
     if (group.leader === undefined) this.followRoundTrips();
     this.log.info({ group: group.id, leader: group.leader, term: group.term }, 'leader changed');
@@ -284,6 +299,31 @@ export class MultiRaftEngine implements GroupHost {
     return { name, create };
   }
 
+  private load(id: string, machine: string, storage: GroupStorage): Promise<RaftGroup> {
+    return RaftGroup.open(id, this, storage, {
+      ...ticksFor(this.timeoutMs),
+      random: this.options.random ?? Math.random,
+      maxUncommittedBytes: MAX_UNCOMMITTED_BYTES,
+      machine: this.machine(machine),
+    });
+  }
+
+  private groupOpened(group: RaftGroup): void {
+    // The election timeout may have changed while the state was being loaded.
+    const { electionTicks, heartbeatTicks } = ticksFor(this.timeoutMs);
+    group.setTicks(electionTicks, heartbeatTicks);
+    if (this.state === 'running') this.wake(group);
+  }
+
+  private groupClosed(group: RaftGroup): void {
+    this.leadership.settled(group);
+    this.dirty.delete(group);
+    this.disk.forget(group);
+    this.sender.cancel(group.id);
+    group.close();
+    this.options.onLeaderChanged?.(group);
+  }
+
   private turn(): void {
     this.scheduled = undefined;
     if (this.state === 'stopped' || this.storageFailure !== undefined) return;
@@ -298,7 +338,7 @@ export class MultiRaftEngine implements GroupHost {
   }
 
   private applySome(now: number): void {
-    const busy = [...this.groups.values()].filter((group) => group.hasApplies);
+    const busy = this.replicas.all().filter((group) => group.hasApplies);
     let until = now;
     for (const group of busy) {
       until += APPLY_SLICE_MS / busy.length;
@@ -310,10 +350,10 @@ export class MultiRaftEngine implements GroupHost {
     if (this.storageFailure !== undefined) return;
     const now = this.clock.now();
     const stalled = this.disk.stalledMs > this.timeoutMs;
-    for (const group of this.groups.values()) group.tick(count, stalled);
+    for (const group of this.replicas.all()) group.tick(count, stalled);
     if (now < this.nextSweep) return;
     this.nextSweep = now + SWEEP_MS;
-    for (const group of this.groups.values()) group.sweep(now);
+    for (const group of this.replicas.all()) group.sweep(now);
     this.receiver.sweep();
     if (now >= this.nextRetune) this.retune(now);
   }
@@ -334,33 +374,23 @@ export class MultiRaftEngine implements GroupHost {
     if (next === this.timeoutMs) return;
     this.timeoutMs = next;
     const { electionTicks, heartbeatTicks } = ticksFor(next);
-    for (const group of this.groups.values()) group.setTicks(electionTicks, heartbeatTicks);
+    for (const group of this.replicas.all()) group.setTicks(electionTicks, heartbeatTicks);
   }
 
   private listen(): void {
     const { transport } = this.options;
     this.disposables.push(
-      transport.handle(RAFT_CHANNEL, { onMessage: (from, payload) => this.receive(from, payload) }),
+      transport.handle(RAFT_CHANNEL, {
+        onMessage: (from, payload) => {
+          if (this.state !== 'stopped' && this.storageFailure === undefined)
+            this.inbox.receive(from, payload);
+        },
+      }),
       transport.handle(SNAPSHOT_CHANNEL, {
         onRequest: (from, payload) => this.receiver.onRequest(from, payload),
       }),
-      transport.onPeerStateChanged(() => this.campaignWherePreferred()),
+      transport.onPeerStateChanged(() => this.leadership.campaignWherePreferred()),
     );
-  }
-
-  private receive(from: string, payload: Buffer): void {
-    if (this.state === 'stopped' || this.storageFailure !== undefined) return;
-    try {
-      // The payload is lent for this call; entries live on in the log. One copy serves all entries of the frame.
-      for (const { groupId, message } of decodeFrame(Buffer.from(payload), from, this.nodeId)) {
-        this.groups.get(groupId)?.step(message);
-      }
-    } catch (error) {
-      if (!isDwError(error, 'frame-malformed')) throw error;
-      this.malformedFrames++;
-      if (this.malformedFrames > MAX_LOGGED_REFUSALS) return;
-      this.log.warn({ peer: from, reason: error.message }, 'refused a frame of Raft messages');
-    }
   }
 
   private receiveSnapshot(
@@ -368,46 +398,14 @@ export class MultiRaftEngine implements GroupHost {
     metadata: SnapshotMetadata,
     chunks: AsyncIterable<Uint8Array>,
   ): Promise<Snapshot> {
-    const group = this.groups.get(id);
+    const group = this.replicas.get(id);
     return group === undefined
       ? Promise.reject(groupUnknown(id))
       : group.storage.receiveSnapshot(metadata, chunks);
   }
 
   private deliverSnapshot(id: string, from: string, term: number, snapshot: Snapshot): void {
-    this.groups.get(id)?.step(makeMessage({ type: 'snapshot', from, to: this.nodeId, term, snapshot }));
-  }
-
-  /** On a new cluster each group's preferred node stands first, as soon as a majority can hear it. */
-  private campaignWherePreferred(): void {
-    const connected = new Set(
-      this.options.transport
-        .peers()
-        .filter((peer) => peer.state === 'connected')
-        .map((peer) => peer.id),
-    );
-    connected.add(this.nodeId);
-    for (const group of this.preferred) {
-      const { voters } = group.raft.conf;
-      const heard = voters.filter((voter) => connected.has(voter)).length;
-      if (heard * 2 > voters.length) group.campaign();
-    }
-  }
-
-  private leads(): boolean {
-    return this.all().some((group) => group.isLeader && group.raft.conf.voters.length > 1);
-  }
-
-  private handOver(group: RaftGroup): void {
-    if (!group.isLeader || group.raft.transferTarget !== undefined) return;
-    const to = group.bestSuccessor();
-    if (to === undefined) return;
-    try {
-      group.transfer(to);
-    } catch (error) {
-      // It lost leadership in this moment, which is what was wanted.
-      if (!isDwError(error)) throw error;
-    }
+    this.replicas.get(id)?.step(makeMessage({ type: 'snapshot', from, to: this.nodeId, term, snapshot }));
   }
 
   private storageFailed(error: unknown): void {
@@ -418,7 +416,7 @@ export class MultiRaftEngine implements GroupHost {
       'the storage failed: this node takes part in nothing any more',
     );
     this.ticks.stop();
-    for (const group of this.groups.values()) {
+    for (const group of this.replicas.all()) {
       group.stop(this.storageFailure, 'the storage of its leader failed');
       this.options.onLeaderChanged?.(group);
     }

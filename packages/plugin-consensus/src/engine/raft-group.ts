@@ -3,7 +3,7 @@
 
 import type { Clock, DwError, Logger, RaftGroupStatus } from '@datawarehouse/sdk';
 import { isDwError } from '@datawarehouse/sdk';
-import { groupFailed, notLeader, overloaded, requestAborted } from '../errors.js';
+import { groupClosed, groupFailed, notLeader, overloaded, requestAborted } from '../errors.js';
 import { makeMessage } from '../raft/message.js';
 import { RaftCore } from '../raft/raft-core.js';
 import type { Message, StorageAppend } from '../raft/types.js';
@@ -11,6 +11,7 @@ import { GroupState } from '../state/group-state.js';
 import type { StateFactory } from '../state/replicated-state.js';
 import type { GroupStorage } from '../storage/types.js';
 import { Applier } from './applier.js';
+import { DiskStall } from './disk-stall.js';
 import type { EngineLimits } from './engine-limits.js';
 import type { EntryKind } from './entry-envelope.js';
 import { encodeEnvelope } from './entry-envelope.js';
@@ -79,8 +80,7 @@ export class RaftGroup {
   private knownLeader: string | undefined;
   private wasLeader = false;
   private failure: DwError | undefined;
-  /** Clock time since when this leader tries to hand over because of its disk. */
-  private stallSince: number | undefined;
+  private readonly stall: DiskStall;
 
   /** Loads the state from the newest snapshot and starts the core. @throws DwError `snapshot-damaged`, `raft-…`. */
   static async open(
@@ -126,6 +126,7 @@ export class RaftGroup {
     this.applier = new Applier(id, state, this.pending, this.reads, host.clock, applied, (response) =>
       this.core.step(response),
     );
+    this.stall = new DiskStall(id, host.log);
     this.snapshots = new GroupSnapshots(this, host.log, () => this.failure !== undefined);
   }
 
@@ -234,8 +235,10 @@ export class RaftGroup {
     if (this.failure !== undefined || (diskStalled && !this.core.isLeader)) return;
     this.guard(() => {
       for (let n = 0; n < ticks; n++) this.core.tick();
-      if (this.core.isLeader && diskStalled) this.leaveStalledDisk();
-      else this.stallSince = undefined;
+      const { clock, electionTimeoutMs } = this.host;
+      if (this.core.isLeader && diskStalled) {
+        this.stall.leave(this.core, () => this.bestSuccessor(), clock.now(), electionTimeoutMs);
+      } else this.stall.over();
     });
     if (this.core.hasReady() || this.pending.queued > 0 || this.reads.wantsRound) this.host.wake(this);
   }
@@ -347,6 +350,12 @@ export class RaftGroup {
     this.applier.stop();
   }
 
+  /** Ends this replica while the node goes on: whoever waits is told, and what comes late does nothing. */
+  close(): void {
+    this.failure ??= groupClosed(this.id);
+    this.stop(this.failure, 'the replica that led was closed');
+  }
+
   /** The group as this node sees it. */
   status(): RaftGroupStatus {
     const { role, leader, term, commit, conf } = this.core.status();
@@ -440,24 +449,6 @@ export class RaftGroup {
     if (this.failure !== undefined || index <= this.lastApplied) return;
     this.applier.jumpTo(await restoreState(this.storage, this.state, this.host.clock));
     this.host.log.info({ group: this.id, index: this.lastApplied }, 'installed a snapshot from the leader');
-  }
-
-  /**
-   * This leader's disk takes longer than an election. Others can still make entries durable, so leadership goes to the
-   * one that is furthest; if none takes it within an election timeout, this node gives it up.
-   */
-  private leaveStalledDisk(): void {
-    const now = this.host.clock.now();
-    if (this.stallSince === undefined) {
-      this.stallSince = now;
-      const to = this.bestSuccessor();
-      this.host.log.warn({ group: this.id, to }, 'the disk stalls: handing leadership over');
-      if (to !== undefined) this.core.transferLeadership(to);
-    } else if (now - this.stallSince > this.host.electionTimeoutMs) {
-      this.stallSince = undefined;
-      this.host.log.warn({ group: this.id }, 'the disk stalls and nobody took over: giving leadership up');
-      this.core.stepDown();
-    }
   }
 
   private guard(work: () => void): void {

@@ -71,6 +71,13 @@ export class SnapshotSender {
     );
   }
 
+  /** Ends the transfers of a group. */
+  cancel(groupId: string): void {
+    for (const [key, abort] of this.active) {
+      if (key.startsWith(`${groupId} `)) abort.abort(snapshotTransferFailed('the group is closed'));
+    }
+  }
+
   /** Ends all transfers. */
   stop(): void {
     for (const abort of this.active.values()) abort.abort(snapshotTransferFailed('the sender stops'));

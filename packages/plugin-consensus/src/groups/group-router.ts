@@ -33,6 +33,7 @@ const TRY_AGAIN = new Set([
   'draining',
   'consensus-not-running',
   'group-failed',
+  'group-closed',
   'storage-failed',
 ]);
 const FIRST_WAIT_MS = 10;

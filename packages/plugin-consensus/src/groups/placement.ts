@@ -1,6 +1,8 @@
 // Which groups there are and which nodes vote in each, worked out from the configuration alone, so that all nodes of a
 // new cluster come to the same answer without asking each other.
 
+import type { ConfState } from '../raft/types.js';
+
 /** A group as the configuration places it. */
 export interface GroupPlacement {
   readonly id: string;
@@ -10,6 +12,11 @@ export interface GroupPlacement {
   readonly preferredLeader: string;
   /** Name of the state machine that the group runs; absent, the key-value store. */
   readonly machine?: string;
+}
+
+/** The members of a group that begins with these voters. */
+export function bootstrapConf(voters: readonly string[]): ConfState {
+  return { voters, votersOutgoing: [], learners: [], learnersNext: [], witnesses: [], autoLeave: false };
 }
 
 /** The ids of `count` groups: `group-1`, `group-2`, … */

@@ -1,0 +1,57 @@
+// Where leadership of this node's groups should go: on a new cluster to each group's preferred node, and away from a node
+// that is about to stop.
+
+import type { IPeerTransport } from '@datawarehouse/sdk';
+import { isDwError } from '@datawarehouse/sdk';
+import type { RaftGroup } from './raft-group.js';
+
+/** Moves leadership to and from this node. */
+export class Leadership {
+  /** Groups in which this node stands first, until each has had a leader. */
+  private readonly preferred = new Set<RaftGroup>();
+
+  constructor(
+    private readonly nodeId: string,
+    private readonly transport: IPeerTransport,
+  ) {}
+
+  /** This node should lead this group first. */
+  prefer(group: RaftGroup): void {
+    this.preferred.add(group);
+  }
+
+  /** The group has, or had, a leader, or is gone. */
+  settled(group: RaftGroup): void {
+    this.preferred.delete(group);
+  }
+
+  /** On a new cluster each group's preferred node stands first, as soon as a majority can hear it. */
+  campaignWherePreferred(): void {
+    if (this.preferred.size === 0) return;
+    const peers = this.transport.peers().filter((peer) => peer.state === 'connected');
+    const connected = new Set([this.nodeId, ...peers.map((peer) => peer.id)]);
+    for (const group of this.preferred) {
+      const { voters } = group.raft.conf;
+      const heard = voters.filter((voter) => connected.has(voter)).length;
+      if (heard * 2 > voters.length) group.campaign();
+    }
+  }
+}
+
+/** Whether any of these groups is led from here while another node could lead it. */
+export function leadsAny(groups: readonly RaftGroup[]): boolean {
+  return groups.some((group) => group.isLeader && group.raft.conf.voters.length > 1);
+}
+
+/** Begins to hand leadership over, if the group is led from here and somebody can take it. */
+export function handOver(group: RaftGroup): void {
+  if (!group.isLeader || group.raft.transferTarget !== undefined) return;
+  const to = group.bestSuccessor();
+  if (to === undefined) return;
+  try {
+    group.transfer(to);
+  } catch (error) {
+    // It lost leadership in this moment, which is what was wanted.
+    if (!isDwError(error)) throw error;
+  }
+}
