@@ -3,6 +3,7 @@
 // snapshots, compaction, an installed snapshot, and enough turns for several rounds of the journal.
 
 import type { Entry, SnapshotMetadata } from '../../packages/plugin-consensus/src/raft/types.js';
+import { receiveWhole } from '../../packages/plugin-consensus/src/storage/testing/receive-whole.js';
 import type { LogChange } from '../../packages/plugin-consensus/src/storage/log-change.js';
 import {
   type NodeModel,
@@ -110,14 +111,10 @@ export async function runStep(storage: NodeStorage, step: Step): Promise<void> {
   if (step.kind === 'compact') return group.compact(step.index);
   const state = Buffer.from(snapshotText(step.groupId, step.metadata));
   if (step.kind === 'save') return group.saveSnapshot(step.metadata, [state]);
-  await group.receiveSnapshot(step.metadata, once(state));
+  await receiveWhole(group, step.metadata, [state]);
   return storage.write([installOf(step.groupId, step.metadata)]);
 }
 
 function installOf(groupId: string, metadata: SnapshotMetadata): LogChange {
   return { groupId, hardState: undefined, entries: [], snapshot: { metadata, data: new Uint8Array(0) } };
-}
-
-async function* once(chunk: Uint8Array): AsyncIterable<Uint8Array> {
-  yield chunk;
 }

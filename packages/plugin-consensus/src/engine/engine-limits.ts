@@ -23,6 +23,10 @@ export interface EngineLimits {
   readonly snapshotEntries: number;
   /** Bytes of a group's log at which a snapshot is taken. */
   readonly snapshotLogBytes: number;
+  /** Snapshots that this node sends at once. */
+  readonly maxSnapshotTransfers: number;
+  /** Bytes a second of all snapshots that this node sends; 0 is no limit. */
+  readonly snapshotBytesPerSecond: number;
   /** Entries kept behind a snapshot for slow followers. */
   readonly maxCacheEntries: number;
 }

@@ -12,6 +12,16 @@ import type { RaftGroup } from './raft-group.js';
 /** After a snapshot that failed, so many looks are passed over before the next try: about half a minute. */
 const SKIP_AFTER_FAILURE = 300;
 const YIELD_AFTER_MS = 4;
+/** A log so many times longer than asked for is let go whoever still needs it. */
+const HOLD_BACK_FACTOR = 4;
+
+/** What the snapshots of a group need of its node. */
+export interface SnapshotHost {
+  readonly log: Logger;
+  readonly limits: EngineLimits;
+  /** Index of the oldest of the group's snapshots that are on their way to followers. */
+  lowestSnapshotSent(group: RaftGroup): number | undefined;
+}
 
 /** Takes the snapshots of one group. */
 export class GroupSnapshots {
@@ -21,7 +31,7 @@ export class GroupSnapshots {
 
   constructor(
     private readonly group: RaftGroup,
-    private readonly log: Logger,
+    private readonly host: SnapshotHost,
     private readonly stopped: () => boolean,
   ) {}
 
@@ -49,7 +59,7 @@ export class GroupSnapshots {
     if (entries <= limits.snapshotEntries + tail && storage.logBytes <= limits.snapshotLogBytes) return;
     this.take(tail).catch((error: unknown) => {
       this.skip = SKIP_AFTER_FAILURE;
-      this.log.error({ group: this.group.id, reason: errorMessage(error) }, 'could not take a snapshot');
+      this.host.log.error({ group: this.group.id, reason: errorMessage(error) }, 'could not take a snapshot');
     });
   }
 
@@ -80,12 +90,22 @@ export class GroupSnapshots {
       const chunks = state.snapshot();
       await storage.saveSnapshot({ index, term, conf: this.group.raft.conf }, chunks);
       this.takenCount++;
-      this.log.info({ group: id, index }, 'took a snapshot');
+      this.host.log.info({ group: id, index }, 'took a snapshot');
     }
     const newest = storage.snapshot()?.metadata.index ?? 0;
-    const upTo = newest - tail;
+    const upTo = Math.min(newest - tail, this.heldBack());
     if (upTo >= storage.firstIndex()) await storage.compact(upTo);
     return newest;
+  }
+
+  /**
+   * How far the log may be let go with regard to followers that are being sent an older snapshot: they will want the
+   * entries after it. But for those of a follower that takes for ever, while the log grows beyond all bounds.
+   */
+  private heldBack(): number {
+    const { storage } = this.group;
+    if (storage.logBytes > HOLD_BACK_FACTOR * this.host.limits.snapshotLogBytes) return Infinity;
+    return this.host.lowestSnapshotSent(this.group) ?? Infinity;
   }
 
   /** Entries to keep: as many as the limit says, but no more than half of the bytes that the log may have. */

@@ -17,7 +17,8 @@ import { machineUnknown } from '../state/errors.js';
 import { KeyValueState } from '../state/key-value-state.js';
 import type { StateFactory } from '../state/replicated-state.js';
 import { KEY_VALUE_MACHINE } from '../state/replicated-state.js';
-import type { GroupStorage, NodeStorage } from '../storage/types.js';
+import type { SnapshotShape } from '../storage/snapshot-format.js';
+import type { GroupStorage, NodeStorage, SnapshotSink } from '../storage/types.js';
 import { DiskWriter } from './disk-writer.js';
 import { START_ELECTION_TIMEOUT_MS, electionTimeoutMs, ticksFor } from './election-timeout.js';
 import type { EngineLimits } from './engine-limits.js';
@@ -30,7 +31,8 @@ import { RaftGroup } from './raft-group.js';
 import { RaftInbox } from './raft-inbox.js';
 import { Replicas } from './replicas.js';
 import { SnapshotReceiver } from './snapshot-receiver.js';
-import { SNAPSHOT_CHANNEL, SnapshotSender } from './snapshot-sender.js';
+import { SnapshotSender } from './snapshot-sender.js';
+import { SNAPSHOT_CHANNEL } from './snapshot-transfer.js';
 import { TickSource } from './tick-source.js';
 
 /** Ms of applying in one turn. */
@@ -105,12 +107,12 @@ export class MultiRaftEngine implements GroupHost {
     this.leadership = new Leadership(nodeId, transport);
     this.outbox = new PeerOutbox(transport, (peer, id) => this.replicas.get(id)?.reportUnreachable(peer));
     this.ticks = new TickSource(clock, (count) => this.tick(count));
-    this.sender = new SnapshotSender(transport, log, (id, peer, ok) => {
+    this.sender = new SnapshotSender(transport, log, clock, options.limits, (id, peer, ok) => {
       this.replicas.get(id)?.reportSnapshot(peer, ok);
     });
     this.receiver = new SnapshotReceiver(
       {
-        receive: (id, metadata, chunks) => this.receiveSnapshot(id, metadata, chunks),
+        receive: (id, metadata, shape) => this.receiveSnapshot(id, metadata, shape),
         deliver: (id, from, term, snapshot) => this.deliverSnapshot(id, from, term, snapshot),
       },
       clock,
@@ -164,6 +166,8 @@ export class MultiRaftEngine implements GroupHost {
       malformedFrames: this.inbox.malformedFrames,
       stalls: this.ticks.stalls,
       snapshotsSent: this.sender.sent,
+      snapshotBytesSent: this.sender.bytes,
+      snapshotTransfers: this.sender.transfers + this.receiver.size,
       diskWrites: this.disk.writes,
     };
   }
@@ -270,7 +274,13 @@ export class MultiRaftEngine implements GroupHost {
       this.outbox.add(group.id, message);
       return;
     }
-    this.sender.start({ groupId: group.id, peer: message.to, term: message.term, storage: group.storage });
+    const { to: peer, term } = message;
+    const metadataOnly = message.snapshot?.metadata.conf.witnesses.includes(peer) ?? false;
+    this.sender.start({ groupId: group.id, peer, term, storage: group.storage, metadataOnly });
+  }
+
+  lowestSnapshotSent(group: RaftGroup): number | undefined {
+    return this.sender.lowestIndex(group.id);
   }
 
   write(group: RaftGroup, append: StorageAppend): void {
@@ -319,7 +329,8 @@ export class MultiRaftEngine implements GroupHost {
     this.leadership.settled(group);
     this.dirty.delete(group);
     this.disk.forget(group);
-    this.sender.cancel(group.id);
+    this.sender.stop(group.id);
+    this.receiver.stop(group.id);
     group.close();
     this.options.onLeaderChanged?.(group);
   }
@@ -355,6 +366,7 @@ export class MultiRaftEngine implements GroupHost {
     this.nextSweep = now + SWEEP_MS;
     for (const group of this.replicas.all()) group.sweep(now);
     this.receiver.sweep();
+    this.sender.sweep();
     if (now >= this.nextRetune) this.retune(now);
   }
 
@@ -396,12 +408,12 @@ export class MultiRaftEngine implements GroupHost {
   private receiveSnapshot(
     id: string,
     metadata: SnapshotMetadata,
-    chunks: AsyncIterable<Uint8Array>,
-  ): Promise<Snapshot> {
+    shape: SnapshotShape,
+  ): Promise<SnapshotSink> {
     const group = this.replicas.get(id);
     return group === undefined
       ? Promise.reject(groupUnknown(id))
-      : group.storage.receiveSnapshot(metadata, chunks);
+      : group.storage.receiveSnapshot(metadata, shape);
   }
 
   private deliverSnapshot(id: string, from: string, term: number, snapshot: Snapshot): void {

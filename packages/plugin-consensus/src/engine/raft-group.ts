@@ -46,6 +46,8 @@ export interface GroupHost {
   wake(group: RaftGroup): void;
   send(group: RaftGroup, message: Message): void;
   write(group: RaftGroup, append: StorageAppend): void;
+  /** Index of the oldest of the group's snapshots that are on their way to followers. */
+  lowestSnapshotSent(group: RaftGroup): number | undefined;
   /** Leader or role changed. */
   leaderChanged(group: RaftGroup): void;
   /** The group stands still from now on. */
@@ -127,7 +129,7 @@ export class RaftGroup {
       this.core.step(response),
     );
     this.stall = new DiskStall(id, host.log);
-    this.snapshots = new GroupSnapshots(this, host.log, () => this.failure !== undefined);
+    this.snapshots = new GroupSnapshots(this, host, () => this.failure !== undefined);
   }
 
   get lastApplied(): number {

@@ -1,36 +1,41 @@
-// Takes in a snapshot that a leader streams: writes it to disk as it comes, holding at most one chunk, and only when it
-// is durable as a whole tells the core of it. Whatever does not follow the protocol ends the transfer, nothing else.
+// Takes in a snapshot that a leader streams: writes each chunk to its place as it comes, holding no more than what is
+// being written, and only when the whole is durable tells the core of it. Whatever does not follow the protocol ends
+// the transfer, nothing else.
 
 import type { Clock } from '@datawarehouse/sdk';
-import { ByteReader } from '../codec/byte-reader.js';
 import { snapshotTransferFailed } from '../errors.js';
 import type { Snapshot, SnapshotMetadata } from '../raft/types.js';
-import { ChunkQueue } from './chunk-queue.js';
-import { readSnapshotMetadata } from './message-codec.js';
-import { MAX_CHUNK_BYTES, TRANSFER } from './snapshot-sender.js';
+import { CHUNK_HEADER_BYTES, MAX_CHUNK_BYTES, type SnapshotShape } from '../storage/snapshot-format.js';
+import type { SnapshotSink } from '../storage/types.js';
+import {
+  type TransferBegin,
+  type TransferRequest,
+  decodeTransfer,
+  encodeWanted,
+} from './snapshot-transfer.js';
 
 /** A transfer of which nothing was heard for so long is given up. */
 const IDLE_MS = 60_000;
 /** Transfers at once into this node, one for each group and sender. */
 const MAX_TRANSFERS = 8;
-const WHAT = 'a snapshot transfer';
+/** Chunks of one transfer that are being written: bounds its memory to some 8 MiB whatever the sender does. */
+const MAX_WRITES = 32;
 const EMPTY = new Uint8Array(0);
 
 interface Incoming {
   readonly id: number;
+  readonly from: string;
   readonly groupId: string;
   readonly term: number;
-  readonly queue: ChunkQueue;
-  /** Settles when the storage has everything, or has given up. */
-  readonly received: Promise<Snapshot>;
-  next: number;
+  readonly sink: Promise<SnapshotSink>;
+  writes: number;
   lastHeard: number;
 }
 
 /** Where snapshots go. */
 export interface SnapshotTarget {
-  /** Writes a snapshot durably. @throws DwError, also when there is no such group here. */
-  receive(groupId: string, metadata: SnapshotMetadata, chunks: AsyncIterable<Uint8Array>): Promise<Snapshot>;
+  /** Begins to receive a snapshot. @throws DwError, also when there is no such group here. */
+  receive(groupId: string, metadata: SnapshotMetadata, shape: SnapshotShape): Promise<SnapshotSink>;
   /** Tells the core of a snapshot that is durable. */
   deliver(groupId: string, from: string, term: number, snapshot: Snapshot): void;
 }
@@ -52,85 +57,94 @@ export class SnapshotReceiver {
 
   /** Handles one request. @throws DwError when it does not fit the transfer. */
   async onRequest(from: string, payload: Buffer): Promise<Uint8Array> {
-    const reader = new ByteReader(payload, WHAT);
-    const kind = reader.u8();
-    const id = reader.varint();
-    if (kind === TRANSFER.begin) this.begin(from, id, reader);
-    else if (kind === TRANSFER.chunk) await this.chunk(from, id, reader);
-    else if (kind === TRANSFER.end) await this.end(from, id, reader);
-    else throw snapshotTransferFailed(`there is no request of kind ${kind}`);
+    const request = decodeTransfer(payload);
+    if (request.kind === 'begin') return this.begin(from, request);
+    const incoming = this.find(from, request.transfer);
+    incoming.lastHeard = this.clock.now();
+    if (request.kind === 'chunk') await this.chunk(incoming, request);
+    else await this.end(incoming);
     return EMPTY;
   }
 
   /** Gives up transfers of which nothing was heard. Call it every few seconds. */
   sweep(): void {
     const limit = this.clock.now() - IDLE_MS;
-    for (const [key, incoming] of this.incoming) {
-      if (incoming.lastHeard < limit) this.drop(key, 'its sender went silent');
+    for (const incoming of this.incoming.values()) {
+      if (incoming.lastHeard < limit && incoming.writes === 0) this.drop(incoming);
     }
   }
 
-  /** Gives up all transfers. */
-  stop(): void {
-    for (const key of this.incoming.keys()) this.drop(key, 'the receiver stops');
+  /** Gives up all transfers, or those into one group. */
+  stop(groupId?: string): void {
+    for (const incoming of this.incoming.values()) {
+      if (groupId === undefined || incoming.groupId === groupId) this.drop(incoming);
+    }
   }
 
-  private begin(from: string, id: number, reader: ByteReader): void {
-    const groupId = reader.text(256);
-    const term = reader.varint();
-    const metadata = readSnapshotMetadata(reader);
-    reader.end();
+  private async begin(
+    from: string,
+    { transfer, groupId, term, metadata, shape }: TransferBegin,
+  ): Promise<Uint8Array> {
     const key = `${from} ${groupId}`;
-    this.drop(key, 'its sender began again');
+    const before = this.incoming.get(key);
+    if (before !== undefined) this.drop(before);
     if (this.incoming.size >= MAX_TRANSFERS) throw snapshotTransferFailed('too many are under way');
-    const queue = new ChunkQueue();
-    const received = this.target.receive(groupId, metadata, queue);
-    // Whoever pushes or ends hears of a failure; a transfer that nobody goes on with has no one to tell.
-    received.catch((error: unknown) => queue.fail(error));
-    this.incoming.set(key, { id, groupId, term, queue, received, next: 0, lastHeard: this.clock.now() });
-  }
-
-  private async chunk(from: string, id: number, reader: ByteReader): Promise<void> {
-    const { key, incoming } = this.find(from, id);
-    const sequence = reader.varint();
-    if (sequence !== incoming.next || reader.remaining > MAX_CHUNK_BYTES) {
-      this.drop(key, 'a chunk is out of order or too large');
-      throw snapshotTransferFailed(`chunk ${sequence} came where ${incoming.next} was expected`);
-    }
-    incoming.next++;
-    incoming.lastHeard = this.clock.now();
-    // The transport lends the bytes for the time of the call only as far as we know: keep a copy.
-    await incoming.queue.push(Buffer.from(reader.rest()));
-    incoming.lastHeard = this.clock.now();
-  }
-
-  private async end(from: string, id: number, reader: ByteReader): Promise<void> {
-    const { key, incoming } = this.find(from, id);
-    const count = reader.varint();
-    if (count !== incoming.next) {
-      this.drop(key, 'chunks are missing');
-      throw snapshotTransferFailed(`${count} chunks were sent and ${incoming.next} arrived`);
-    }
-    incoming.queue.end();
+    const sink = this.target.receive(groupId, metadata, shape);
+    const now = this.clock.now();
+    const incoming: Incoming = { id: transfer, from, groupId, term, sink, writes: 0, lastHeard: now };
+    this.incoming.set(key, incoming);
     try {
-      const snapshot = await incoming.received;
-      this.target.deliver(incoming.groupId, from, incoming.term, snapshot);
-    } finally {
-      if (this.incoming.get(key) === incoming) this.incoming.delete(key);
+      return encodeWanted((await sink).next);
+    } catch (error) {
+      this.drop(incoming);
+      throw error;
     }
   }
 
-  private find(from: string, id: number): { readonly key: string; readonly incoming: Incoming } {
-    for (const [key, incoming] of this.incoming) {
-      if (incoming.id === id && key.startsWith(`${from} `)) return { key, incoming };
+  private async chunk(
+    incoming: Incoming,
+    { chunk, block }: Extract<TransferRequest, { kind: 'chunk' }>,
+  ): Promise<void> {
+    if (block.length > CHUNK_HEADER_BYTES + MAX_CHUNK_BYTES || incoming.writes >= MAX_WRITES) {
+      this.drop(incoming);
+      throw snapshotTransferFailed('a chunk is too large, or more come than are answered');
+    }
+    incoming.writes++;
+    try {
+      // The transport lends the bytes for the time of the call.
+      const own = Buffer.from(block);
+      await (await incoming.sink).write(chunk, own);
+    } catch (error) {
+      this.drop(incoming);
+      throw error;
+    } finally {
+      incoming.writes--;
+      incoming.lastHeard = this.clock.now();
+    }
+  }
+
+  private async end(incoming: Incoming): Promise<void> {
+    incoming.writes++;
+    try {
+      const snapshot = await (await incoming.sink).finish();
+      this.target.deliver(incoming.groupId, incoming.from, incoming.term, snapshot);
+    } finally {
+      incoming.writes--;
+      this.drop(incoming);
+    }
+  }
+
+  private find(from: string, id: number): Incoming {
+    for (const incoming of this.incoming.values()) {
+      if (incoming.id === id && incoming.from === from) return incoming;
     }
     throw snapshotTransferFailed('it was given up, or never began');
   }
 
-  private drop(key: string, why: string): void {
-    const incoming = this.incoming.get(key);
-    if (incoming === undefined) return;
-    this.incoming.delete(key);
-    incoming.queue.fail(snapshotTransferFailed(why));
+  private drop(incoming: Incoming): void {
+    const key = `${incoming.from} ${incoming.groupId}`;
+    if (this.incoming.get(key) === incoming) this.incoming.delete(key);
+    // What was received stays for the next try. A sink that could not be opened has told its sender so.
+    void incoming.sink.then((sink) => sink.close()).catch(() => undefined);
   }
 }

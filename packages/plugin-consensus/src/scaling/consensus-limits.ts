@@ -55,6 +55,20 @@ export const CONSENSUS_LIMITS = {
     default: 8_192,
     description: 'Linearizable reads of a group that wait at this node; more are refused with 429',
   },
+  maxSnapshotTransfers: {
+    unit: 'transfers',
+    min: 1,
+    max: 64,
+    default: 4,
+    description: 'Snapshots that this node sends to followers at once; others wait for their turn',
+  },
+  snapshotBytesPerSecond: {
+    unit: 'bytes/s',
+    min: 0,
+    max: 100_000 * MIB,
+    default: 128 * MIB,
+    description: 'Rate of all snapshots together that this node sends to followers; 0 is no limit',
+  },
   maxInflightWrites: {
     unit: 'writes',
     min: 1,

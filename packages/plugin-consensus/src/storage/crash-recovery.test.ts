@@ -10,6 +10,7 @@ import type { LogChange } from './log-change.js';
 import { CrashDisk, Machine } from './testing/crash-disk.js';
 import { CrashLog, type CrashLogImage } from './testing/crash-log.js';
 import { SeededRandom } from './testing/seeded-random.js';
+import { receiveWhole } from './testing/receive-whole.js';
 import {
   EMPTY_GROUP,
   type NodeModel,
@@ -216,7 +217,7 @@ class Life {
     const index = lastIndexOf(this.#current(id)) + this.random.between(1, 10);
     const term = Math.max(1, termOf(this.#current(id), lastIndexOf(this.#current(id))));
     const metadata: SnapshotMetadata = { index, term, conf: TEST_CONF };
-    const snapshot: Snapshot = await group.receiveSnapshot(metadata, once(snapshotText(id, metadata)));
+    const snapshot: Snapshot = await receiveWhole(group, metadata, [Buffer.from(snapshotText(id, metadata))]);
     // As in Raft, where what was applied meanwhile is committed, and a leader's older snapshot is ignored.
     if (index <= this.#floor(id)) return;
     const data = Buffer.from('after the snapshot');
@@ -229,10 +230,6 @@ class Life {
   #noteSnapshot(id: string, index: number): void {
     this.#snapshots.set(id, Math.max(index, this.#snapshots.get(id) ?? 0));
   }
-}
-
-async function* once(text: string): AsyncIterable<Uint8Array> {
-  yield Buffer.from(text);
 }
 
 describe('a machine that dies at any moment', () => {

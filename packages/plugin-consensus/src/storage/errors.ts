@@ -118,6 +118,18 @@ export function snapshotMisplaced(groupId: string, index: number, why: string): 
   });
 }
 
+/** A chunk of a snapshot that is being received is not what it should be. It was not taken. */
+export function chunkRefused(groupId: string, chunk: number, why: string): DwError {
+  return new DwError({
+    code: 'raft-snapshot-chunk-refused',
+    message: `Group ${groupId}: chunk ${chunk} of a snapshot was refused: ${why}`,
+    hint: 'the leader sends the snapshot again',
+    retryable: true,
+    status: 503,
+    details: { chunk },
+  });
+}
+
 /** Another snapshot of the group is being written. */
 export function snapshotBusy(groupId: string): DwError {
   return new DwError({

@@ -8,11 +8,12 @@ import { GroupLogStore } from './group-log-store.js';
 import type { GroupLogView } from './group-log-view.js';
 import type { GroupWriter } from './group-writer.js';
 import type { LogChange } from './log-change.js';
-import { snapshotName } from './snapshot-format.js';
-import { readSnapshotChunks } from './snapshot-reader.js';
+import { type SnapshotShape, snapshotName } from './snapshot-format.js';
+import { openSnapshotSource, readSnapshotChunks } from './snapshot-reader.js';
+import { PartFile } from './snapshot-sink.js';
 import { paced, writeSnapshot } from './snapshot-writer.js';
 import type { StorageFiles } from './storage-files.js';
-import type { GroupStorage } from './types.js';
+import type { GroupStorage, SnapshotSink, SnapshotSource } from './types.js';
 
 const EMPTY = new Uint8Array(0);
 /** Snapshots that were received and not installed yet; beyond, the oldest is forgotten. */
@@ -40,6 +41,8 @@ export class FileGroupStorage implements GroupStorage {
   /** By file name. They become the group's when a write installs them. */
   readonly #received = new Map<string, SnapshotMetadata>();
   #saving = false;
+  /** The newest file that a snapshot is received into, open or on its way to be. */
+  #sink: Promise<PartFile> | undefined;
 
   constructor(
     readonly groupId: string,
@@ -107,17 +110,35 @@ export class FileGroupStorage implements GroupStorage {
     }
   }
 
-  async receiveSnapshot(metadata: SnapshotMetadata, chunks: AsyncIterable<Uint8Array>): Promise<Snapshot> {
+  async receiveSnapshot(metadata: SnapshotMetadata, shape: SnapshotShape): Promise<SnapshotSink> {
     this.#checkNewer(metadata);
-    const name = await this.#writeFile(metadata, chunks[Symbol.asyncIterator]());
-    if (metadata.index <= this.view.bounds.snapshotIndex) await this.#removeFile(name);
-    this.#checkNewer(metadata);
-    this.#received.set(name, metadata);
-    for (const old of [...this.#received.keys()].slice(0, -MAX_RECEIVED)) {
-      this.#received.delete(old);
-      await this.#removeFile(old);
-    }
-    return { metadata, data: EMPTY };
+    const before = this.#sink;
+    // Claimed at once, so that of two that come together the later one wins.
+    const opened = (async () => {
+      await before?.then((part) => part.close()).catch(() => undefined);
+      return this.#guarded(() => PartFile.open(this.host.files, this.groupId, metadata, shape));
+    })();
+    this.#sink = opened;
+    const part = await opened;
+    return {
+      get next() {
+        return part.next;
+      },
+      write: (chunk, block) => this.#guarded(() => part.write(chunk, block)),
+      finish: () => this.#finish(part, metadata),
+      close: () => this.#guarded(() => part.close()),
+    };
+  }
+
+  openSnapshot(): Promise<SnapshotSource> {
+    const { snapshot } = this.view;
+    if (snapshot === undefined) return Promise.reject(snapshotGone(this.groupId));
+    return openSnapshotSource(this.host.files, this.groupId, snapshot);
+  }
+
+  /** Closes what is open for receiving. */
+  async close(): Promise<void> {
+    await this.#sink?.then((part) => part.close()).catch(() => undefined);
   }
 
   readSnapshot(): AsyncIterable<Uint8Array> {
@@ -152,6 +173,31 @@ export class FileGroupStorage implements GroupStorage {
     const { snapshot } = this.view;
     const newest = snapshot !== undefined && snapshotName(this.groupId, snapshot) === name;
     return newest || this.#received.has(name) || this.writer.uses(name);
+  }
+
+  async #finish(part: PartFile, metadata: SnapshotMetadata): Promise<Snapshot> {
+    this.#checkNewer(metadata);
+    const name = await this.#guarded(() => part.finish());
+    if (metadata.index <= this.view.bounds.snapshotIndex) await this.#removeFile(name);
+    this.#checkNewer(metadata);
+    this.#received.set(name, metadata);
+    for (const old of [...this.#received.keys()].slice(0, -MAX_RECEIVED)) {
+      this.#received.delete(old);
+      await this.#removeFile(old);
+    }
+    return { metadata, data: EMPTY };
+  }
+
+  /** Work on a snapshot's file: refused when the storage has ended, waited for when it ends, and named when it fails. */
+  async #guarded<T>(work: () => Promise<T>): Promise<T> {
+    this.host.aborted().release();
+    try {
+      return await this.host.track(work());
+    } catch (error) {
+      throw (error as NodeJS.ErrnoException).syscall === undefined
+        ? error
+        : snapshotNotWritten(this.groupId, error);
+    }
   }
 
   async #writeFile(metadata: SnapshotMetadata, chunks: AsyncIterator<Uint8Array>): Promise<string> {

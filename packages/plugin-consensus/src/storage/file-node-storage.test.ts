@@ -7,6 +7,8 @@ import { MemoryAppendLog, isDwError } from '@datawarehouse/sdk';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ConfState, Entry, HardState } from '../raft/types.js';
 import { CrashLog } from './testing/crash-log.js';
+import { receiveWhole } from './testing/receive-whole.js';
+import { memorySource } from './memory-snapshot.js';
 import { FileNodeStorage } from './file-node-storage.js';
 import type { FileNodeStorageOptions } from './file-node-storage-options.js';
 import { NodeStorageFiles } from './node-storage-files.js';
@@ -50,10 +52,6 @@ function texts(group: GroupStorage): string[] {
   const from = group.firstIndex();
   const to = group.lastIndex() + 1;
   return from === to ? [] : group.entries(from, to, Infinity).map((one) => Buffer.from(one.data).toString());
-}
-
-async function* chunksOf(...chunks: string[]): AsyncIterable<Uint8Array> {
-  for (const chunk of chunks) yield Buffer.from(chunk);
 }
 
 async function stateOf(group: GroupStorage): Promise<string> {
@@ -160,7 +158,7 @@ describe('what was written is there after reopening', () => {
     const storage = await open();
     const a = await storage.openGroup('a', conf);
     await storage.write([turn('a', { entries: run(1, 15, 1) })]);
-    const snapshot = await a.receiveSnapshot({ index: 90, term: 3, conf }, chunksOf('received'));
+    const snapshot = await receiveWhole(a, { index: 90, term: 3, conf }, [Buffer.from('received')]);
     expect(a.lastIndex()).toBe(15);
     await storage.write([
       turn('a', { snapshot, entries: run(91, 95, 3), hardState: hard(3, undefined, 90) }),
@@ -334,21 +332,22 @@ describe('snapshots', () => {
     await storage.close();
   });
 
-  it('closing does not wait for a peer that sends nothing more', async () => {
+  it('closing does not wait for a peer that sends nothing more, and takes no more from it', async () => {
     const storage = await open();
     const a = await storage.openGroup('a', conf);
-    const hanging = { [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => undefined) }) };
-    const received = a.receiveSnapshot({ index: 5, term: 1, conf }, hanging);
-    const refused = expect(received).rejects.toMatchObject({ code: 'storage-closed' });
+    const metadata = { index: 5, term: 1, conf };
+    const source = memorySource({ metadata, chunks: [Buffer.alloc(600_000, 1)] });
+    const sink = await a.receiveSnapshot(metadata, source.shape);
+    await sink.write(0, await source.read(0));
     await storage.close();
-    await refused;
-    expect((await readdir(directory)).filter((name) => name.includes('.snap'))).toEqual([]);
+    await expect(sink.write(1, await source.read(1))).rejects.toMatchObject({ code: 'storage-closed' });
+    expect((await readdir(directory)).filter((name) => name.endsWith('.snap'))).toEqual([]);
   });
 
   it('those received and never installed are bounded, and gone after a restart', async () => {
     const storage = await open();
     const a = await storage.openGroup('a', conf);
-    for (const index of [5, 6, 7, 8]) await a.receiveSnapshot({ index, term: 1, conf }, chunksOf('x'));
+    for (const index of [5, 6, 7, 8]) await receiveWhole(a, { index, term: 1, conf }, [Buffer.from('x')]);
     const names = async (): Promise<string[]> =>
       (await readdir(directory)).filter((name) => name.endsWith('.snap'));
     expect((await names()).sort()).toEqual(['snapshot-a-1-7.snap', 'snapshot-a-1-8.snap']);
@@ -383,7 +382,7 @@ it('the journal keeps what a checkpoint under way is to contain until the checkp
   const a = await storage.openGroup('a', conf);
   await storage.openGroup('b', conf);
   await storage.write([turn('a', { entries: run(1, 5, 1) })]);
-  const snapshot = await a.receiveSnapshot({ index: 90, term: 2, conf }, chunksOf('received'));
+  const snapshot = await receiveWhole(a, { index: 90, term: 2, conf }, [Buffer.from('received')]);
   const held = files.holdRename('group-a.meta.tmp');
   const installedAt = log.nextPosition;
   await storage.write([turn('a', { snapshot })]);

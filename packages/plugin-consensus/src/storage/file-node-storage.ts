@@ -365,7 +365,10 @@ export class FileNodeStorage implements NodeStorage {
     this.#abandon(storageClosed());
     await this.#rounds.stop();
     await Promise.allSettled(this.#tasks);
-    for (const { writer } of this.#groups.values()) await writer.close();
+    for (const group of this.#groups.values()) {
+      await group.close();
+      await group.writer.close();
+    }
     await this.log.close();
   }
 }

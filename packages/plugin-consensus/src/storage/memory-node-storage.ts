@@ -15,8 +15,18 @@ import {
 import { checkGroupId } from './group-id.js';
 import { GroupLogStore } from './group-log-store.js';
 import { type LogChange, checkChanges } from './log-change.js';
+import { MemoryBody, memorySource } from './memory-snapshot.js';
 import { MemoryGroupLog, type MemorySnapshot, snapshotKey } from './memory-group-log.js';
-import type { GroupStorage, GroupWrite, NodeStorage, NodeStorageStatistics, StorageState } from './types.js';
+import type { SnapshotShape } from './snapshot-format.js';
+import type {
+  GroupStorage,
+  GroupWrite,
+  NodeStorage,
+  NodeStorageStatistics,
+  SnapshotSink,
+  SnapshotSource,
+  StorageState,
+} from './types.js';
 
 const EMPTY = new Uint8Array(0);
 /** Snapshots that were received and never installed; beyond, the oldest is forgotten. */
@@ -159,6 +169,7 @@ class MemoryGroupStorage implements GroupStorage {
   readonly log: MemoryGroupLog;
   readonly logStore: IRaftLogStore;
   readonly #received = new Map<string, MemorySnapshot>();
+  #part: { readonly key: string; readonly body: MemoryBody } | undefined;
   #saving = false;
 
   constructor(
@@ -227,15 +238,32 @@ class MemoryGroupStorage implements GroupStorage {
     }
   }
 
-  async receiveSnapshot(metadata: SnapshotMetadata, chunks: AsyncIterable<Uint8Array>): Promise<Snapshot> {
-    const kept: Uint8Array[] = [];
-    for await (const chunk of chunks) kept.push(chunk.slice());
-    if (metadata.index <= this.log.bounds.snapshotIndex) {
-      throw snapshotMisplaced(this.groupId, metadata.index, 'is not newer than the one that is there');
-    }
-    this.#received.set(snapshotKey(metadata), { metadata, chunks: kept });
-    for (const key of [...this.#received.keys()].slice(0, -MAX_RECEIVED)) this.#received.delete(key);
-    return { metadata, data: EMPTY };
+  async receiveSnapshot(metadata: SnapshotMetadata, shape: SnapshotShape): Promise<SnapshotSink> {
+    this.#checkNewer(metadata);
+    const key = `${snapshotKey(metadata)} ${shape.digest}`;
+    if (this.#part?.key !== key) this.#part = { key, body: new MemoryBody(this.groupId, shape) };
+    const { body } = this.#part;
+    return {
+      get next() {
+        return body.next;
+      },
+      write: async (chunk, block) => body.write(chunk, block),
+      finish: async () => {
+        const chunks = body.finish();
+        this.#part = undefined;
+        this.#checkNewer(metadata);
+        this.#received.set(snapshotKey(metadata), { metadata, chunks });
+        for (const old of [...this.#received.keys()].slice(0, -MAX_RECEIVED)) this.#received.delete(old);
+        return { metadata, data: EMPTY };
+      },
+      close: async () => undefined,
+    };
+  }
+
+  async openSnapshot(): Promise<SnapshotSource> {
+    const { snapshot } = this.log;
+    if (snapshot === undefined) throw snapshotGone(this.groupId);
+    return memorySource(snapshot);
   }
 
   readSnapshot(): AsyncIterable<Uint8Array> {
@@ -248,6 +276,11 @@ class MemoryGroupStorage implements GroupStorage {
     const upTo = Math.min(index, this.log.bounds.snapshotIndex);
     this.log.compact(upTo);
     this.durable.compact(upTo);
+  }
+
+  #checkNewer({ index }: SnapshotMetadata): void {
+    if (index > this.log.bounds.snapshotIndex) return;
+    throw snapshotMisplaced(this.groupId, index, 'is not newer than the one that is there');
   }
 
   /** The state that belongs to a change's snapshot. @throws DwError when it was never received. */

@@ -12,7 +12,7 @@ import { type JournalRecord, decodeJournalRecord, encodeJournalRecord } from './
 import { type LogBounds, type LogChange, checkChange } from './log-change.js';
 import { parseSegmentName } from './segment-format.js';
 import { segmentFilesOf } from './segmented-raft-log.js';
-import { parseSnapshotName } from './snapshot-format.js';
+import { parsePartName, parseSnapshotName } from './snapshot-format.js';
 import { checkSnapshot } from './snapshot-reader.js';
 
 /** What recovery works on. */
@@ -142,6 +142,9 @@ function decoded(directory: string, position: number, data: Uint8Array): Journal
 /** Snapshots that were being received, or were replaced, when the node stopped. */
 async function removeLeftSnapshots(target: RecoveryTarget, names: readonly string[]): Promise<void> {
   for (const name of names) {
+    const partOf = parsePartName(name);
+    // What was received in part is gone on with when the leader sends the same again.
+    if (partOf !== undefined && !target.groups.has(partOf)) await target.settings.files.remove(name);
     const groupId = parseSnapshotName(name);
     const group = groupId === undefined ? undefined : target.groups.get(groupId);
     if (group !== undefined && !group.usesSnapshotFile(name)) await target.settings.files.remove(name);

@@ -1,8 +1,6 @@
 // Reads a snapshot file back, checking each chunk before it is handed out and the whole at the end.
 
 import { crc32 } from '@datawarehouse/sdk';
-import { createHash } from 'node:crypto';
-
 import type { SnapshotMetadata } from '../raft/types.js';
 import { logDamaged, snapshotGone } from './errors.js';
 import {
@@ -11,12 +9,17 @@ import {
   MAX_CHUNK_BYTES,
   SNAPSHOT_END_BYTES,
   SNAPSHOT_HEAD_BYTES,
+  checkedCrc,
+  chunkLength,
+  chunkOffset,
   decodeEnd,
   decodeMetadata,
+  digestOf,
   metadataBytes,
   snapshotName,
 } from './snapshot-format.js';
 import type { StorageFile, StorageFiles } from './storage-files.js';
+import type { SnapshotSource } from './types.js';
 
 /**
  * The chunks of a snapshot. Its file may be removed while it is read; what was opened stays readable.
@@ -32,7 +35,7 @@ export async function* readSnapshotChunks(
   const file = await openOrGone(files, name, groupId);
   try {
     let offset = await checkHead(file, path, groupId, metadata);
-    const hash = createHash('sha256');
+    const crcs: number[] = [];
     let bytes = 0;
     for (;;) {
       const header = await readAt(file, path, offset, CHUNK_HEADER_BYTES);
@@ -40,16 +43,16 @@ export async function* readSnapshotChunks(
       if (length === END_MARK) break;
       if (length > MAX_CHUNK_BYTES) throw logDamaged(path, offset, `a chunk of ${length} bytes cannot be`);
       const chunk = await readAt(file, path, offset + CHUNK_HEADER_BYTES, length);
-      if (crc32(chunk) !== header.readUInt32LE(4))
-        throw logDamaged(path, offset, 'the checksum of a chunk fails');
-      hash.update(chunk);
+      const crc = header.readUInt32LE(4);
+      if (crc32(chunk) !== crc) throw logDamaged(path, offset, 'the checksum of a chunk fails');
+      crcs.push(crc);
       bytes += length;
       offset += CHUNK_HEADER_BYTES + length;
       yield chunk;
     }
     const end = decodeEnd(await readAt(file, path, offset, SNAPSHOT_END_BYTES));
     if (end === undefined) throw logDamaged(path, offset, 'the end of the snapshot is not sound');
-    if (end.bytes !== bytes || !end.digest.equals(hash.digest())) {
+    if (end.bytes !== bytes || end.digest !== digestOf(crcs)) {
       throw logDamaged(path, offset, 'the checksum of the whole snapshot fails');
     }
   } finally {
@@ -76,6 +79,43 @@ export async function checkSnapshot(
     }
   } finally {
     await file.close();
+  }
+}
+
+/**
+ * Opens a snapshot for copying its chunks elsewhere, in any order. Its file may be removed meanwhile.
+ * @throws DwError `raft-snapshot-gone`, `raft-log-damaged`.
+ */
+export async function openSnapshotSource(
+  files: StorageFiles,
+  groupId: string,
+  metadata: SnapshotMetadata,
+): Promise<SnapshotSource> {
+  const name = snapshotName(groupId, metadata);
+  const path = `${files.directory}/${name}`;
+  const file = await openOrGone(files, name, groupId);
+  try {
+    const start = await checkHead(file, path, groupId, metadata);
+    const endAt = (await file.size()) - SNAPSHOT_END_BYTES;
+    const shape = endAt < 0 ? undefined : decodeEnd(await readAt(file, path, endAt, SNAPSHOT_END_BYTES));
+    if (shape === undefined)
+      throw logDamaged(path, Math.max(0, endAt), 'the end of the snapshot is not sound');
+    return {
+      metadata,
+      shape,
+      read: async (chunk) => {
+        const offset = start + chunkOffset(chunk);
+        const length = chunkLength(shape.bytes, chunk);
+        const block = await readAt(file, path, offset, CHUNK_HEADER_BYTES + length);
+        if (checkedCrc(block, length) === undefined)
+          throw logDamaged(path, offset, 'the checksum of a chunk fails');
+        return block;
+      },
+      close: () => file.close(),
+    };
+  } catch (error) {
+    await file.close();
+    throw error;
   }
 }
 

@@ -1,6 +1,7 @@
 // What the engine asks of a node's storage: one durable write a turn for all groups, and an indexed log for each.
 
 import type { IRaftLogStore } from '@datawarehouse/sdk';
+import type { SnapshotShape } from './snapshot-format.js';
 import type { ConfState, Entry, HardState, RaftStorage, Snapshot, SnapshotMetadata } from '../raft/types.js';
 
 /** What one group has to write in a turn. In order: snapshot, entries (which may replace a tail), hard state. */
@@ -8,7 +9,7 @@ export interface GroupWrite {
   readonly groupId: string;
   readonly hardState: HardState | undefined;
   readonly entries: readonly Entry[];
-  /** A snapshot received from the leader, whose state is in the file that {@link GroupStorage.receiveSnapshot} wrote. */
+  /** A snapshot received from the leader, whose state is in the file that {@link GroupStorage.receiveSnapshot} made. */
   readonly snapshot: Snapshot | undefined;
 }
 
@@ -27,6 +28,31 @@ export interface NodeStorageStatistics {
   readonly mappedSegments: number;
 }
 
+/** The body of a snapshot, open for being copied chunk by chunk. It stays readable when a newer one takes its place. */
+export interface SnapshotSource {
+  readonly metadata: SnapshotMetadata;
+  readonly shape: SnapshotShape;
+  /** A chunk with its header, checked. @throws DwError `raft-log-damaged`. */
+  read(chunk: number): Promise<Uint8Array>;
+  close(): Promise<void>;
+}
+
+/** Where the chunks of a leader's snapshot are put together. One for each group at a time. */
+export interface SnapshotSink {
+  /** The first chunk that is missing; the chunks before it are here, also from an earlier try that broke off. */
+  readonly next: number;
+  /**
+   * Takes a chunk with its header; resolves when it is written (not yet synced). Chunks may come out of order by a
+   * bounded distance, and again.
+   * @throws DwError `raft-snapshot-chunk-refused` when it is not what it should be; `raft-snapshot-not-written`.
+   */
+  write(chunk: number, block: Uint8Array): Promise<void>;
+  /** Checks the whole and makes it durable. @throws DwError `raft-snapshot-chunk-refused`, `raft-snapshot-misplaced`. */
+  finish(): Promise<Snapshot>;
+  /** Lets go of it; what was written stays for the next try. */
+  close(): Promise<void>;
+}
+
 /** The log and snapshots of one group. Reads are synchronous; they see what was handed to `write` at once. */
 export interface GroupStorage extends RaftStorage {
   readonly groupId: string;
@@ -39,8 +65,13 @@ export interface GroupStorage extends RaftStorage {
    * one by one, with the event loop free between them.
    */
   saveSnapshot(metadata: SnapshotMetadata, chunks: Iterable<Uint8Array>): Promise<void>;
-  /** Stores the state that came with a leader's snapshot, durably, before the core is told of it. */
-  receiveSnapshot(metadata: SnapshotMetadata, chunks: AsyncIterable<Uint8Array>): Promise<Snapshot>;
+  /** The newest snapshot's body. @throws DwError `raft-snapshot-gone`, `raft-log-damaged`. */
+  openSnapshot(): Promise<SnapshotSource>;
+  /**
+   * Begins, or goes on with, receiving a leader's snapshot. What is finished is durable before the core is told of it.
+   * A sink that is open for the group already is closed.
+   */
+  receiveSnapshot(metadata: SnapshotMetadata, shape: SnapshotShape): Promise<SnapshotSink>;
   /** The chunks of the newest snapshot's state, checked against its checksum. */
   readSnapshot(): AsyncIterable<Uint8Array>;
   /** Lets entries up to and including `index` go; never past the newest snapshot. */
