@@ -61,6 +61,26 @@ export function transferRefused(id: NodeId, to: NodeId, reason: string): DwError
   });
 }
 
+/** A membership change that does not lead from this membership to a sound one. The message says why, and only that. */
+export function confChangeInvalid(why: string): DwError {
+  return new DwError({
+    code: 'conf-change-invalid',
+    message: why,
+    status: 409,
+    hint: 'Look at the present membership, and propose a change that leads from it to a sound one.',
+  });
+}
+
+/** Bytes that are no membership change. */
+export function confChangeMalformed(what: string): DwError {
+  return new DwError({
+    code: 'conf-change-malformed',
+    message: `These bytes are no membership change: ${what}.`,
+    status: 422,
+    hint: 'The entry was written by other software, or damaged; do not apply it.',
+  });
+}
+
 /** A core was set up with values that cannot work. */
 export function raftConfigInvalid(what: string): DwError {
   return new DwError({

@@ -34,6 +34,17 @@ export class Progress {
     this.inflights = new Inflights(maxMessages, maxBytes);
   }
 
+  /**
+   * The same progress for a member that has become a learner, or has ceased to be one. It shares the window with this
+   * one, of which only one may stay in use.
+   */
+  asLearner(isLearner: boolean): Progress {
+    const { maxMessages, maxBytes } = this.inflights;
+    return Object.assign(new Progress(this.id, this.next, isLearner, maxMessages, maxBytes), this, {
+      isLearner,
+    });
+  }
+
   /** Forgets all that was known, as a new term demands. */
   reset(match: number, next: number): void {
     this.match = match;
