@@ -39,6 +39,8 @@ class Life {
   /** What snapshots under way cover: as in Raft it is committed, and nothing rewrites it. */
   readonly #installing = new Set<string>();
   readonly #covered = new Map<string, number>();
+  /** The group that was being replaced when the machine died. */
+  #replacing: string | undefined;
 
   constructor(
     private readonly random: SeededRandom,
@@ -55,6 +57,7 @@ class Life {
         await this.#machine.call();
     });
     this.#states = before === undefined ? [new Map()] : before.#states.slice(before.#acknowledged);
+    this.#replacing = before === undefined ? undefined : before.#replacing;
     this.#snapshots = new Map(before === undefined ? [] : before.#snapshots);
   }
 
@@ -68,6 +71,12 @@ class Life {
     try {
       await this.#check(storage);
       for (let turn = 0; turn < turns && !this.#machine.dead; turn++) {
+        if (this.random.oneIn(20)) {
+          // Alone: turns of other groups may be on disk before it, and so the order of states would not be one.
+          await Promise.all(pending.splice(0));
+          await this.#begin(storage).catch((error: unknown) => this.#onlyWhenDead(error));
+          continue;
+        }
         pending.push(this.#step(storage).catch((error: unknown) => this.#onlyWhenDead(error)));
         if (this.random.oneIn(3)) await Promise.all(pending.splice(0));
       }
@@ -98,8 +107,34 @@ class Life {
       flushBytes: random.between(1, 2_000),
       cacheBytes: random.oneIn(2) ? 0 : 1_000,
     });
+    for (const { groupId } of storage.damagedGroups()) {
+      // Only the one that was being replaced may be marked; replacing it goes on.
+      expect(groupId).toBe(this.#replacing);
+      await storage.replaceGroup(groupId, TEST_CONF);
+    }
+    this.#replacing = undefined;
     for (const id of GROUPS) this.#groups.set(id, await storage.openGroup(id, TEST_CONF));
     return storage;
+  }
+
+  /** Destroys or replaces a group: afterwards it is as if it had never been. */
+  async #begin(storage: FileNodeStorage): Promise<void> {
+    const { random } = this;
+    const id = GROUPS[random.below(GROUPS.length)] as string;
+    const empty = new Map(this.#states.at(-1) as NodeModel);
+    empty.delete(id);
+    this.#states.push(empty);
+    this.#snapshots.delete(id);
+    this.#covered.delete(id);
+    if (random.oneIn(2)) {
+      this.#replacing = id;
+      this.#groups.set(id, await storage.replaceGroup(id, TEST_CONF));
+    } else {
+      await storage.destroyGroup(id);
+      this.#groups.set(id, await storage.openGroup(id, TEST_CONF));
+    }
+    this.#replacing = undefined;
+    this.#acknowledged = this.#states.length - 1;
   }
 
   /** Some state since the last acknowledged turn is there, whole; the model goes on from it. */

@@ -1,6 +1,7 @@
 // Every error of the log storage: code, sentence, what to do. Damage always names the file and the offset.
 
 import { DwError, errorMessage } from '@datawarehouse/sdk';
+import type { GroupDamage } from './types.js';
 
 /** The disk refused. Final: this node's storage takes nothing until the node is started again. */
 export function storageFailed(doing: string, cause: unknown): DwError {
@@ -75,6 +76,17 @@ export function groupNotOpen(groupId: string): DwError {
     code: 'raft-group-not-open',
     message: `Group ${groupId} is not open in this node's storage`,
     hint: 'call openGroup first',
+  });
+}
+
+/** A group's files are damaged. Everything else of the node's storage goes on. */
+export function groupDamaged({ groupId, file, offset, reason }: GroupDamage): DwError {
+  return new DwError({
+    code: 'raft-group-damaged',
+    message: `Group ${groupId} is damaged on this node: ${file} at offset ${offset}: ${reason}`,
+    hint: 'replace its replica on this node: the other members have what it had',
+    status: 503,
+    details: { groupId, file, offset, reason },
   });
 }
 

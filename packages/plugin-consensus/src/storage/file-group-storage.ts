@@ -3,7 +3,7 @@
 
 import type { Clock, IRaftLogStore } from '@datawarehouse/sdk';
 import type { ConfState, Entry, HardState, Snapshot, SnapshotMetadata } from '../raft/types.js';
-import { snapshotBusy, snapshotGone, snapshotMisplaced, snapshotNotWritten } from './errors.js';
+import { groupNotOpen, snapshotBusy, snapshotGone, snapshotMisplaced, snapshotNotWritten } from './errors.js';
 import { GroupLogStore } from './group-log-store.js';
 import type { GroupLogView } from './group-log-view.js';
 import type { GroupWriter } from './group-writer.js';
@@ -30,9 +30,9 @@ export interface GroupHost {
   /** Runs a job in the group's queue, after everything queued before. Rejects when the storage fails or closes. */
   readonly inQueue: (writer: GroupWriter, job: () => Promise<void>) => Promise<void>;
   /** Rejects when the storage fails or closes; `release` lets go of it. @throws DwError when it already has. */
-  readonly aborted: () => { readonly promise: Promise<never>; readonly release: () => void };
+  readonly aborted: (groupId: string) => { readonly promise: Promise<never>; readonly release: () => void };
   /** Tells of a task that `close` waits for. */
-  readonly track: <T>(task: Promise<T>) => Promise<T>;
+  readonly track: <T>(groupId: string, task: Promise<T>) => Promise<T>;
 }
 
 /** A group in files. */
@@ -41,6 +41,7 @@ export class FileGroupStorage implements GroupStorage {
   /** By file name. They become the group's when a write installs them. */
   readonly #received = new Map<string, SnapshotMetadata>();
   #saving = false;
+  #left = false;
   /** The newest file that a snapshot is received into, open or on its way to be. */
   #sink: Promise<PartFile> | undefined;
 
@@ -50,7 +51,10 @@ export class FileGroupStorage implements GroupStorage {
     readonly writer: GroupWriter,
     private readonly host: GroupHost,
   ) {
-    this.logStore = new GroupLogStore(this, (change) => host.write([change]));
+    this.logStore = new GroupLogStore(this, async (change) => {
+      this.#check();
+      await host.write([change]);
+    });
   }
 
   get logBytes(): number {
@@ -84,6 +88,7 @@ export class FileGroupStorage implements GroupStorage {
   }
 
   async saveSnapshot(metadata: SnapshotMetadata, chunks: Iterable<Uint8Array>): Promise<void> {
+    this.#check();
     if (this.#saving) throw snapshotBusy(this.groupId);
     if (metadata.index <= this.view.bounds.snapshotIndex) return;
     this.#checkInLog(metadata);
@@ -111,6 +116,7 @@ export class FileGroupStorage implements GroupStorage {
   }
 
   async receiveSnapshot(metadata: SnapshotMetadata, shape: SnapshotShape): Promise<SnapshotSink> {
+    this.#check();
     this.#checkNewer(metadata);
     const before = this.#sink;
     // Claimed at once, so that of two that come together the later one wins.
@@ -134,6 +140,11 @@ export class FileGroupStorage implements GroupStorage {
     const { snapshot } = this.view;
     if (snapshot === undefined) return Promise.reject(snapshotGone(this.groupId));
     return openSnapshotSource(this.host.files, this.groupId, snapshot);
+  }
+
+  /** Takes nothing more: the group is destroyed or replaced. */
+  leave(): void {
+    this.#left = true;
   }
 
   /** Closes what is open for receiving. */
@@ -190,9 +201,9 @@ export class FileGroupStorage implements GroupStorage {
 
   /** Work on a snapshot's file: refused when the storage has ended, waited for when it ends, and named when it fails. */
   async #guarded<T>(work: () => Promise<T>): Promise<T> {
-    this.host.aborted().release();
+    this.host.aborted(this.groupId).release();
     try {
-      return await this.host.track(work());
+      return await this.host.track(this.groupId, work());
     } catch (error) {
       throw (error as NodeJS.ErrnoException).syscall === undefined
         ? error
@@ -201,10 +212,13 @@ export class FileGroupStorage implements GroupStorage {
   }
 
   async #writeFile(metadata: SnapshotMetadata, chunks: AsyncIterator<Uint8Array>): Promise<string> {
-    const aborted = this.host.aborted();
+    const aborted = this.host.aborted(this.groupId);
     try {
       const { files } = this.host;
-      return await this.host.track(writeSnapshot(files, this.groupId, metadata, chunks, aborted.promise));
+      return await this.host.track(
+        this.groupId,
+        writeSnapshot(files, this.groupId, metadata, chunks, aborted.promise),
+      );
     } catch (error) {
       throw (error as NodeJS.ErrnoException).syscall === undefined
         ? error
@@ -212,6 +226,11 @@ export class FileGroupStorage implements GroupStorage {
     } finally {
       aborted.release();
     }
+  }
+
+  /** @throws DwError `raft-group-not-open` once the group was taken away. */
+  #check(): void {
+    if (this.#left) throw groupNotOpen(this.groupId);
   }
 
   #checkNewer(metadata: SnapshotMetadata): void {
@@ -228,6 +247,7 @@ export class FileGroupStorage implements GroupStorage {
 
   /** Removes a snapshot's file, unless by now a snapshot of that name is in use: made here and received are the same. */
   async #removeFile(name: string): Promise<void> {
-    if (!this.usesSnapshotFile(name)) await this.host.files.remove(name);
+    // Once the group was taken away, a file of that name is no business of this one.
+    if (!this.#left && !this.usesSnapshotFile(name)) await this.host.files.remove(name);
   }
 }

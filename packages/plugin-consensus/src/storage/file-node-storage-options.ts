@@ -39,6 +39,8 @@ export interface FileNodeStorageOptions {
   readonly cacheBytes?: number;
   /** The same for each group. Default 1 MiB. */
   readonly cacheBytesPerGroup?: number;
+  /** Times that files of replaced groups were moved to `{directory}/damaged` and are kept there. Default 5. */
+  readonly keepDamaged?: number;
   /** Opens the journal in `{directory}/journal`. Default: the SDK's FileAppendLog. */
   readonly openLog?: OpenLog;
   /** Where segments, snapshots and checkpoints are. Default: `directory` on the real disk. */
@@ -60,6 +62,7 @@ export interface StorageSettings {
   readonly flushBytes: number;
   readonly cacheBytes: number;
   readonly cacheBytesPerGroup: number;
+  readonly keepDamaged: number;
   readonly openLog: OpenLog;
   readonly files: StorageFiles;
   readonly clock: Clock;
@@ -87,6 +90,7 @@ export function settingsOf(options: FileNodeStorageOptions): StorageSettings {
     flushBytes: bounded('flushBytes', options.flushBytes ?? MIB, 1, 64 * MIB),
     cacheBytes: bounded('cacheBytes', options.cacheBytes ?? 64 * MIB, 0, 4096 * MIB),
     cacheBytesPerGroup: bounded('cacheBytesPerGroup', options.cacheBytesPerGroup ?? MIB, 0, 1024 * MIB),
+    keepDamaged: bounded('keepDamaged', options.keepDamaged ?? 5, 1, 1000),
     openLog: options.openLog ?? openFileLog(maxRecordBytes, checkpointBytes, clock, ids),
     files: options.files ?? new NodeStorageFiles(options.directory),
     clock,

@@ -216,12 +216,20 @@ describe('what is missing is damage, never an empty log or term 0', () => {
     await storage.close();
   }
 
-  it.each(['journal', 'group-a.meta', 'snapshot-a-1-25.snap', 'raft-log-a-0000000021.seg'])(
-    '%s',
+  it('the journal, which is that of all groups', async () => {
+    await written();
+    await rm(join(directory, 'journal'), { recursive: true });
+    await expect(open()).rejects.toMatchObject({ code: 'raft-log-damaged' });
+  });
+
+  it.each(['group-a.meta', 'snapshot-a-1-25.snap', 'raft-log-a-0000000021.seg'])(
+    '%s, of one group',
     async (name) => {
       await written();
       await rm(join(directory, name), { recursive: true });
-      await expect(open()).rejects.toMatchObject({ code: 'raft-log-damaged' });
+      const storage = await open();
+      await expect(storage.openGroup('a', conf)).rejects.toMatchObject({ code: 'raft-group-damaged' });
+      await storage.close();
     },
   );
 
@@ -231,7 +239,9 @@ describe('what is missing is damage, never an empty log or term 0', () => {
     await storage.write([turn('a', { hardState: hard(5, 'n2', 0) })]);
     await storage.close();
     await rm(join(directory, 'group-a.meta'));
-    await expect(open()).rejects.toMatchObject({ code: 'raft-log-damaged' });
+    const again = await open();
+    expect(again.damagedGroups()).toMatchObject([{ groupId: 'a', file: join(directory, 'group-a.meta') }]);
+    await again.close();
   });
 
   it('the beginning of a journal that was not dropped on purpose', async () => {

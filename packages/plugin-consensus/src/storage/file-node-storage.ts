@@ -11,8 +11,8 @@ import {
   type StorageSettings,
   settingsOf,
 } from './file-node-storage-options.js';
-import { createGroup } from './group-factory.js';
-import { checkGroupId } from './group-id.js';
+import { GroupLives } from './group-lives.js';
+import { GroupTasks } from './group-tasks.js';
 import type { GroupWriter } from './group-writer.js';
 import { JournalRounds } from './journal-rounds.js';
 import { changeBytes, encodeJournalRecord } from './journal-record.js';
@@ -21,23 +21,29 @@ import { type LogChange, checkChanges } from './log-change.js';
 import { recoverNode } from './recovery.js';
 import { splitChanges } from './split-changes.js';
 import type { ConfState } from '../raft/types.js';
-import type { GroupStorage, GroupWrite, NodeStorage, NodeStorageStatistics, StorageState } from './types.js';
+import type {
+  GroupDamage,
+  GroupStorage,
+  GroupWrite,
+  NodeStorage,
+  NodeStorageStatistics,
+  StorageState,
+} from './types.js';
 
 /** A {@link NodeStorage} in the files of a directory. Made by {@link FileNodeStorage.open}. */
 export class FileNodeStorage implements NodeStorage {
   readonly #groups = new Map<string, FileGroupStorage>();
-  readonly #opening = new Map<string, Promise<FileGroupStorage>>();
+  readonly #lives: GroupLives;
+  /** Snapshots being written. */
+  readonly #tasks = new GroupTasks();
   readonly #journal: JournalWriter;
   readonly #background: BackgroundWriter;
   readonly #rounds: JournalRounds;
   readonly #host: GroupHost;
   readonly #listeners: ((error: Error) => void)[] = [];
-  /** Told when nothing can be written any more. */
-  readonly #aborts = new Set<(error: Error) => void>();
   /** Writes that are durable and wait until the background writer has caught up. */
   #lagWaiters: { readonly done: () => void; readonly failed: (error: Error) => void }[] = [];
-  /** Snapshots being written. */
-  readonly #tasks = new Set<Promise<unknown>>();
+  #identity: { readonly id: string; readonly fresh: boolean } | undefined;
   #state: StorageState = { state: 'open' };
   /** Bytes of changes that are not in segment files yet. */
   #lagBytes = 0;
@@ -85,8 +91,10 @@ export class FileNodeStorage implements NodeStorage {
     );
     this.#rounds = new JournalRounds(settings.checkpointBytes, {
       log,
-      groups: () => [...this.#groups.values()],
+      groups: () => [...this.#groups.values(), ...this.#lives.leaving],
       append: (record) => this.#journal.append(encodeJournalRecord(record)),
+      storageId: () => this.storageId,
+      onDropped: () => this.#lives.purge(),
       inQueue: (writer, job) => this.#inQueue(writer, job),
       onEnded: () => this.#caughtUp(),
       onFailed: (error) => void this.fail('freeing the journal', error),
@@ -97,34 +105,60 @@ export class FileNodeStorage implements NodeStorage {
       write: (changes) => this.#write(changes),
       settled: () => this.#lastWrite,
       inQueue: (writer, job) => this.#inQueue(writer, job),
-      aborted: () => this.#aborted(),
-      track: (task) => this.#track(task),
+      aborted: (groupId) => {
+        this.#check();
+        return this.#tasks.aborted(groupId);
+      },
+      track: (groupId, task) => this.#tasks.track(groupId, task),
     };
+    this.#lives = new GroupLives({
+      settings,
+      log,
+      host: this.#host,
+      hooks: this.#writerHooks(),
+      tasks: this.#tasks,
+      groups: this.#groups,
+      check: () => this.#check(),
+      fail: (doing, cause) => this.fail(doing, cause),
+      journalEnd: () => this.#journalEnd(),
+    });
   }
 
   get status(): StorageState {
     return this.#state;
   }
 
+  get storageId(): string {
+    return this.#known().id;
+  }
+
+  get fresh(): boolean {
+    return this.#known().fresh;
+  }
+
   get groupIds(): readonly string[] {
     return [...this.#groups.keys()].sort();
   }
 
+  damagedGroups(): readonly GroupDamage[] {
+    return this.#lives.damaged;
+  }
+
+  onGroupDamaged(listener: (damage: GroupDamage) => void): void {
+    this.#lives.onDamaged(listener);
+  }
+
   async openGroup(groupId: string, bootstrap: ConfState): Promise<GroupStorage> {
     this.#check();
-    checkGroupId(groupId);
-    const open = this.#groups.get(groupId);
-    if (open !== undefined) return open;
-    let opening = this.#opening.get(groupId);
-    if (opening === undefined) {
-      opening = this.#track(this.#createGroup(groupId, bootstrap));
-      this.#opening.set(groupId, opening);
-    }
-    try {
-      return await opening;
-    } finally {
-      this.#opening.delete(groupId);
-    }
+    return this.#groups.get(groupId) ?? this.#lives.open(groupId, bootstrap);
+  }
+
+  destroyGroup(groupId: string): Promise<void> {
+    return this.#lives.destroy(groupId);
+  }
+
+  replaceGroup(groupId: string, bootstrap: ConfState): Promise<GroupStorage> {
+    return this.#lives.replace(groupId, bootstrap);
   }
 
   write(writes: readonly GroupWrite[]): Promise<void> {
@@ -222,7 +256,9 @@ export class FileNodeStorage implements NodeStorage {
 
   #queue(changes: readonly LogChange[], position: number): void {
     for (const change of changes) {
-      const { writer } = this.#group(change.groupId);
+      const writer = this.#groups.get(change.groupId)?.writer;
+      // Taken away while this was on its way to the disk: nobody needs it in segments.
+      if (writer === undefined) continue;
       const bytes = changeBytes(change);
       this.#lagBytes += bytes;
       this.#rounds.wrote(bytes);
@@ -260,22 +296,23 @@ export class FileNodeStorage implements NodeStorage {
     return done;
   }
 
-  async #createGroup(groupId: string, bootstrap: ConfState): Promise<FileGroupStorage> {
-    // Not `nextPosition`: what is under way may be lost in a crash, and would then seem to be missing.
-    const position = this.log.durablePosition;
-    let group: FileGroupStorage;
+  /** A record that says nothing new: when it is durable, so is all that was handed over before it. */
+  async #journalEnd(): Promise<number> {
+    const record = encodeJournalRecord({ kind: 'kept', id: this.storageId, from: 1, changes: [] });
     try {
-      group = await createGroup(this.settings, this.#host, groupId, bootstrap, position, this.#writerHooks());
+      return (await this.#journal.append(record)) + 1;
     } catch (error) {
-      throw this.fail(`making group ${groupId}`, error);
+      throw this.fail('writing the journal', error);
     }
-    this.#check();
-    this.#groups.set(groupId, group);
-    return group;
+  }
+
+  #known(): { readonly id: string; readonly fresh: boolean } {
+    if (this.#identity === undefined) throw new Error('the storage is not open yet');
+    return this.#identity;
   }
 
   async #recover(): Promise<void> {
-    await recoverNode({
+    const found = await recoverNode({
       settings: this.settings,
       log: this.log,
       host: this.#host,
@@ -290,7 +327,11 @@ export class FileNodeStorage implements NodeStorage {
         this.#queue(changes, position);
         await this.#lagBelowBound();
       },
+      takeAway: (group) => this.#lives.takeAwayDamaged(group),
     });
+    this.#identity = found;
+    this.#lives.recovered(found.damaged, found.tombstones);
+    await this.#lives.purge();
     // Not before: what is not replayed yet must not be taken for what nobody needs.
     this.#rounds.start();
   }
@@ -311,30 +352,6 @@ export class FileNodeStorage implements NodeStorage {
     return group;
   }
 
-  #aborted(): { readonly promise: Promise<never>; readonly release: () => void } {
-    this.#check();
-    let abort: ((error: Error) => void) | undefined;
-    const promise = new Promise<never>((_resolve, reject) => {
-      abort = reject;
-      this.#aborts.add(reject);
-    });
-    return {
-      promise,
-      release: () => {
-        if (abort !== undefined) this.#aborts.delete(abort);
-      },
-    };
-  }
-
-  async #track<T>(task: Promise<T>): Promise<T> {
-    this.#tasks.add(task);
-    try {
-      return await task;
-    } finally {
-      this.#tasks.delete(task);
-    }
-  }
-
   #refusal(): Error | undefined {
     if (this.#state.state === 'failed') return this.#state.error;
     return this.#state.state === 'closed' ? storageClosed() : undefined;
@@ -350,9 +367,8 @@ export class FileNodeStorage implements NodeStorage {
     const waiters = this.#lagWaiters;
     this.#lagWaiters = [];
     for (const { failed } of waiters) failed(error);
-    for (const abort of this.#aborts) abort(error);
-    this.#aborts.clear();
-    for (const { writer } of this.#groups.values()) writer.reject(error);
+    this.#tasks.abort(error);
+    for (const { writer } of [...this.#groups.values(), ...this.#lives.leaving]) writer.reject(error);
   }
 
   async #close(): Promise<void> {
@@ -364,8 +380,9 @@ export class FileNodeStorage implements NodeStorage {
     this.#caughtUp();
     this.#abandon(storageClosed());
     await this.#rounds.stop();
-    await Promise.allSettled(this.#tasks);
-    for (const group of this.#groups.values()) {
+    await this.#lives.settled();
+    await this.#tasks.settled();
+    for (const group of [...this.#groups.values(), ...this.#lives.leaving]) {
       await group.close();
       await group.writer.close();
     }

@@ -25,6 +25,18 @@ export interface GroupMeta {
   readonly journalPosition: number;
 }
 
+/** What stands in a checkpoint's place when its group was destroyed: that journal records of it mean nothing. */
+export interface GroupTombstone {
+  readonly groupId: string;
+  /** All journal records of the group are below this. */
+  readonly journalPosition: number;
+}
+
+/** What a checkpoint's file says. */
+export type Checkpoint =
+  | { readonly kind: 'group'; readonly meta: GroupMeta }
+  | { readonly kind: 'destroyed'; readonly tombstone: GroupTombstone };
+
 const VERSION = 1;
 
 /** The name of a group's checkpoint. */
@@ -40,31 +52,57 @@ export function parseMetaName(name: string): string | undefined {
 /** Stores a checkpoint: after a crash it is the old one or this one, durably this one on return. */
 export function saveMeta(files: StorageFiles, meta: GroupMeta): Promise<void> {
   const { hardState, ...rest } = meta;
-  const body = Buffer.from(
-    JSON.stringify({ ...rest, hardState: { ...hardState, vote: hardState.vote ?? null } }),
-  );
+  return saveBody(files, meta.groupId, {
+    ...rest,
+    hardState: { ...hardState, vote: hardState.vote ?? null },
+  });
+}
+
+/** Puts a tombstone in the place of a group's checkpoint, durably: from then on the group is gone. */
+export function saveTombstone(files: StorageFiles, tombstone: GroupTombstone): Promise<void> {
+  const { groupId, journalPosition } = tombstone;
+  return saveBody(files, groupId, { groupId, journalPosition, destroyed: true });
+}
+
+function saveBody(files: StorageFiles, groupId: string, content: object): Promise<void> {
+  const body = Buffer.from(JSON.stringify(content));
   const head = Buffer.from(`DWMETA ${VERSION} ${crc32(body).toString(16).padStart(8, '0')} ${body.length}\n`);
-  return replaceFile(files, metaName(meta.groupId), Buffer.concat([head, body, Buffer.from('\n')]));
+  return replaceFile(files, metaName(groupId), Buffer.concat([head, body, Buffer.from('\n')]));
 }
 
 /** Reads a checkpoint. @throws DwError `raft-log-damaged`, `raft-storage-format-unknown`. */
-export async function loadMeta(files: StorageFiles, groupId: string): Promise<GroupMeta> {
+export async function loadCheckpoint(files: StorageFiles, groupId: string): Promise<Checkpoint> {
   const path = `${files.directory}/${metaName(groupId)}`;
   const bytes = await readWholeFile(files, metaName(groupId));
   const lineEnd = bytes.indexOf(0x0a);
   const head = /^DWMETA (\d+) ([0-9a-f]{8}) (\d+)$/.exec(bytes.toString('latin1', 0, Math.max(0, lineEnd)));
   if (head === null) throw logDamaged(path, 0, 'this is no group checkpoint');
   const [, version, crc, length] = head;
-  if (Number(version) !== VERSION) throw formatUnknown(path, Number(version));
   const body = bytes.subarray(lineEnd + 1, lineEnd + 1 + Number(length));
-  if (bytes.length !== lineEnd + 2 + Number(length) || crc32(body) !== Number.parseInt(crc as string, 16)) {
+  const sound =
+    bytes.length === lineEnd + 2 + Number(length) && crc32(body) === Number.parseInt(crc as string, 16);
+  // What has another version and is sound by the rules of this one is this one with a damaged number.
+  if (Number(version) !== VERSION && !sound) throw formatUnknown(path, Number(version));
+  if (!sound || Number(version) !== VERSION) {
     throw logDamaged(path, lineEnd + 1, 'the checksum of the group checkpoint fails');
   }
-  const meta = fromJson(JSON.parse(body.toString('utf8')) as unknown);
-  if (meta === undefined || meta.groupId !== groupId) {
+  const found = checkpointOf(JSON.parse(body.toString('utf8')) as unknown, groupId);
+  if (found === undefined) {
     throw logDamaged(path, lineEnd + 1, `the checkpoint does not describe group ${groupId}`);
   }
-  return meta;
+  return found;
+}
+
+function checkpointOf(value: unknown, groupId: string): Checkpoint | undefined {
+  if (!isRecord(value) || value['groupId'] !== groupId) return undefined;
+  if (value['destroyed'] === true) {
+    const { journalPosition } = value;
+    return isCount(journalPosition)
+      ? { kind: 'destroyed', tombstone: { groupId, journalPosition } }
+      : undefined;
+  }
+  const meta = fromJson(value);
+  return meta === undefined ? undefined : { kind: 'group', meta };
 }
 
 function fromJson(value: unknown): GroupMeta | undefined {

@@ -44,6 +44,8 @@ export class GroupWriter {
   #taken = 0;
   /** Whether anything but hard states was handed to the journal since the last checkpoint. */
   #logChanged = false;
+  /** Why nothing is done any more, once the group is taken away. */
+  #retired: Error | undefined;
   /** Snapshot files that no checkpoint will name any more. */
   #oldSnapshots: string[] = [];
 
@@ -94,6 +96,16 @@ export class GroupWriter {
     return this.segments.mappedSegments;
   }
 
+  /** Whether the group was taken away: nothing is written for it any more. */
+  get retired(): boolean {
+    return this.#retired !== undefined;
+  }
+
+  /** Does nothing more: jobs that wait and jobs to come end with `error`. To be called in the queue. */
+  retire(error: Error): void {
+    this.#retired = error;
+  }
+
   /** Notes that a change goes into the journal at `position` or later. */
   issue(change: LogChange, position: number): void {
     this.#issued++;
@@ -111,6 +123,7 @@ export class GroupWriter {
 
   /** Queues a job after everything that is queued. */
   enqueueJob(run: () => Promise<void>): Promise<void> {
+    if (this.#retired !== undefined) return Promise.reject(this.#retired);
     return new Promise((done, failed) => {
       this.#queue.push({ run, done, failed });
     });
@@ -132,7 +145,10 @@ export class GroupWriter {
       for (let at = 0; at < queue.length;) {
         const item = queue[at] as QueuedChange | QueuedJob;
         try {
-          if ('run' in item) {
+          if (this.#retired !== undefined) {
+            if ('run' in item) item.failed(this.#retired);
+            at++;
+          } else if ('run' in item) {
             await item.run();
             item.done();
             at++;

@@ -4,4 +4,11 @@ export { FileNodeStorage } from './file-node-storage.js';
 export type { FileNodeStorageOptions, OpenLog } from './file-node-storage-options.js';
 export { MemoryNodeStorage } from './memory-node-storage.js';
 export type { MemoryNodeStorageOptions, MemoryStorageImage } from './memory-node-storage.js';
-export type { GroupStorage, GroupWrite, NodeStorage, NodeStorageStatistics, StorageState } from './types.js';
+export type {
+  GroupDamage,
+  GroupStorage,
+  GroupWrite,
+  NodeStorage,
+  NodeStorageStatistics,
+  StorageState,
+} from './types.js';

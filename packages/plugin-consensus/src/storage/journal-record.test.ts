@@ -54,7 +54,7 @@ it('is the same when it is read back, and no larger than it was reckoned', () =>
     fc.property(fc.array(change, { maxLength: 4 }), small, (changes, from) => {
       for (const record of [
         { kind: 'turn' as const, changes },
-        { kind: 'kept' as const, from, changes },
+        { kind: 'kept' as const, id: 'the-storage', from, changes },
       ]) {
         const bytes = Buffer.concat(encodeJournalRecord(record));
         const found = decodeJournalRecord(bytes);
@@ -70,6 +70,15 @@ it('is the same when it is read back, and no larger than it was reckoned', () =>
 it('carries the id of the journal in its first record', () => {
   const bytes = Buffer.concat(encodeJournalRecord({ kind: 'created', id: 'one' }));
   expect(decodeJournalRecord(bytes)).toEqual({ kind: 'created', id: 'one' });
+});
+
+it('reads a note of old, which said what was kept without the id', () => {
+  expect(decodeJournalRecord(Buffer.from([2, 77, 0]))).toEqual({
+    kind: 'kept',
+    id: '',
+    from: 77,
+    changes: [],
+  });
 });
 
 it('refuses what is cut or unknown', () => {

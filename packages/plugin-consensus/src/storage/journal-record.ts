@@ -3,7 +3,8 @@
 //
 //   created  0, text id: the first record of every journal, so that an emptied one is told from a new one
 //   turn     1, count, changes
-//   kept     2, position: whatever is below may have been dropped; then count, hard states of idle groups (as changes)
+//   kept     3, text id, position: whatever is below may have been dropped; then count, hard states of idle groups (as
+//            changes). It repeats the id, since the record that had it may be dropped. Once it was 2, without the id.
 
 import { ByteReader } from '../codec/byte-reader.js';
 import { ByteWriter } from '../codec/byte-writer.js';
@@ -16,7 +17,13 @@ import type { LogChange } from './log-change.js';
 export type JournalRecord =
   | { readonly kind: 'created'; readonly id: string }
   | { readonly kind: 'turn'; readonly changes: readonly LogChange[] }
-  | { readonly kind: 'kept'; readonly from: number; readonly changes: readonly LogChange[] };
+  | {
+      readonly kind: 'kept';
+      /** The storage's id; empty in records of old. */
+      readonly id: string;
+      readonly from: number;
+      readonly changes: readonly LogChange[];
+    };
 
 /** Data of this length and more is not copied into the record's buffer. */
 const OWN_PART_BYTES = 4096;
@@ -24,7 +31,9 @@ const MAX_TEXT_BYTES = 1024;
 const MAX_BLOB_BYTES = 64 * 1024 * 1024;
 const EMPTY = new Uint8Array(0);
 
-const KINDS = ['created', 'turn', 'kept'] as const;
+const KIND_CODES = { created: 0, turn: 1, kept: 3 } as const;
+const KINDS = ['created', 'turn', 'kept', 'kept'] as const;
+const KEPT_WITHOUT_ID = 2;
 const HAS_HARD_STATE = 1;
 const HAS_VOTE = 2;
 const HAS_SNAPSHOT = 4;
@@ -35,11 +44,14 @@ const ENTRY_TYPES: readonly EntryType[] = ['normal', 'conf-change'];
 /** The parts of a record, to be appended as one. */
 export function encodeJournalRecord(record: JournalRecord): Uint8Array[] {
   const parts = new PartsWriter(record.kind === 'created' ? 64 : sizeOfChanges(record.changes));
-  parts.writer.u8(KINDS.indexOf(record.kind));
+  parts.writer.u8(KIND_CODES[record.kind]);
   if (record.kind === 'created') {
     parts.writer.text(record.id);
   } else {
-    if (record.kind === 'kept') parts.writer.varint(record.from);
+    if (record.kind === 'kept') {
+      parts.writer.text(record.id);
+      parts.writer.varint(record.from);
+    }
     parts.writer.varint(record.changes.length);
     for (const change of record.changes) encodeChange(parts, change);
   }
@@ -49,19 +61,21 @@ export function encodeJournalRecord(record: JournalRecord): Uint8Array[] {
 /** Decodes a record. Data are views of `bytes`. @throws DwError `frame-malformed`. */
 export function decodeJournalRecord(bytes: Uint8Array): JournalRecord {
   const reader = new ByteReader(bytes, 'a record of the Raft journal');
-  const kind = KINDS[reader.u8()];
+  const code = reader.u8();
+  const kind = KINDS[code];
   if (kind === undefined) throw new Error('a record of the Raft journal has an unknown kind');
   if (kind === 'created') {
     const id = reader.text(MAX_TEXT_BYTES);
     reader.end();
     return { kind, id };
   }
+  const keptId = kind === 'kept' && code !== KEPT_WITHOUT_ID ? reader.text(MAX_TEXT_BYTES) : '';
   const from = kind === 'kept' ? reader.varint() : 0;
   const count = reader.varint();
   const changes: LogChange[] = [];
   for (let done = 0; done < count; done++) changes.push(decodeChange(reader));
   reader.end();
-  return kind === 'turn' ? { kind, changes } : { kind, from, changes };
+  return kind === 'turn' ? { kind, changes } : { kind, id: keptId, from, changes };
 }
 
 /** About how many bytes a change takes in the journal, never fewer. */

@@ -22,6 +22,10 @@ export interface RoundHost {
   readonly groups: () => readonly RoundGroup[];
   /** Appends to the journal, in order with all other writes. */
   readonly append: (record: JournalRecord) => Promise<number>;
+  /** The storage's id, which a journal that is shortened must go on telling. */
+  readonly storageId: () => string;
+  /** Told after something was dropped. */
+  readonly onDropped: () => Promise<void>;
   /** Runs a job in a group's queue. */
   readonly inQueue: (writer: GroupWriter, job: () => Promise<void>) => Promise<void>;
   readonly onEnded: () => void;
@@ -85,14 +89,15 @@ export class JournalRounds {
     const checkpoints = host
       .groups()
       .filter(({ writer }) => writer.neededFrom !== Infinity && writer.needsCheckpoint)
-      .map(({ writer }) => host.inQueue(writer, () => writer.checkpoint()));
+      .map(({ writer }) => checkpointUnlessRetired(host, writer));
     await Promise.all(checkpoints);
     const carried: RoundGroup[] = [];
     let from = host.log.nextPosition;
     for (const group of host.groups()) {
       const { writer } = group;
       if (writer.neededFrom === Infinity) continue;
-      if (writer.needsCheckpoint) from = Math.min(from, writer.neededFrom);
+      // One that is being taken away is copied no more: it must not be spoken of after its end.
+      if (writer.needsCheckpoint || writer.retired) from = Math.min(from, writer.neededFrom);
       else carried.push(group);
     }
     // That nothing below `from` is needed must be on disk before anything is dropped: it is what tells a journal that
@@ -103,8 +108,18 @@ export class JournalRounds {
       entries: [],
       snapshot: undefined,
     }));
-    const position = await host.append({ kind: 'kept', from, changes });
+    const position = await host.append({ kind: 'kept', id: host.storageId(), from, changes });
     for (const { writer } of carried) writer.carried(position);
     await host.log.dropBefore(from);
+    await host.onDropped();
+  }
+}
+
+async function checkpointUnlessRetired(host: RoundHost, writer: GroupWriter): Promise<void> {
+  try {
+    await host.inQueue(writer, () => writer.checkpoint());
+  } catch (error) {
+    // The group was taken away meanwhile; the journal keeps what it needs until it is gone on disk.
+    if (!writer.retired) throw error;
   }
 }

@@ -3,8 +3,10 @@
 // node at any moment and start another on what "the disk" held.
 
 import type { IRaftLogStore } from '@datawarehouse/sdk';
+import { randomBytes } from 'node:crypto';
 import type { ConfState, Entry, HardState, Snapshot, SnapshotMetadata } from '../raft/types.js';
 import {
+  groupDamaged,
   groupNotOpen,
   snapshotBusy,
   snapshotGone,
@@ -19,6 +21,7 @@ import { MemoryBody, memorySource } from './memory-snapshot.js';
 import { MemoryGroupLog, type MemorySnapshot, snapshotKey } from './memory-group-log.js';
 import type { SnapshotShape } from './snapshot-format.js';
 import type {
+  GroupDamage,
   GroupStorage,
   GroupWrite,
   NodeStorage,
@@ -33,7 +36,11 @@ const EMPTY = new Uint8Array(0);
 const MAX_RECEIVED = 2;
 
 /** What the disk of a {@link MemoryNodeStorage} holds. */
-export type MemoryStorageImage = ReadonlyMap<string, MemoryGroupLog>;
+export interface MemoryStorageImage {
+  readonly storageId: string;
+  readonly groups: ReadonlyMap<string, MemoryGroupLog>;
+  readonly damaged: readonly GroupDamage[];
+}
 
 /** Options of a {@link MemoryNodeStorage}. */
 export interface MemoryNodeStorageOptions {
@@ -44,10 +51,16 @@ export interface MemoryNodeStorageOptions {
    * storage for good. Default: at once.
    */
   readonly sync?: () => Promise<void>;
+  /** Makes the storage's id when there is no image. Default: the machine's. */
+  readonly randomBytes?: (count: number) => Buffer;
 }
 
 /** A {@link NodeStorage} in memory. */
 export class MemoryNodeStorage implements NodeStorage {
+  readonly storageId: string;
+  readonly fresh: boolean;
+  readonly #damaged = new Map<string, GroupDamage>();
+  readonly #damageListeners: ((damage: GroupDamage) => void)[] = [];
   readonly #groups = new Map<string, MemoryGroupStorage>();
   readonly #durable = new Map<string, MemoryGroupLog>();
   readonly #sync: () => Promise<void>;
@@ -58,7 +71,11 @@ export class MemoryNodeStorage implements NodeStorage {
 
   constructor(options: MemoryNodeStorageOptions = {}) {
     this.#sync = options.sync ?? (() => Promise.resolve());
-    for (const [groupId, log] of options.image ?? []) this.#durable.set(groupId, log.clone());
+    const { image } = options;
+    this.fresh = image === undefined;
+    this.storageId = image?.storageId ?? (options.randomBytes ?? randomBytes)(16).toString('hex');
+    for (const [groupId, log] of image?.groups ?? []) this.#durable.set(groupId, log.clone());
+    for (const damage of image?.damaged ?? []) this.#damaged.set(damage.groupId, damage);
   }
 
   get status(): StorageState {
@@ -66,12 +83,54 @@ export class MemoryNodeStorage implements NodeStorage {
   }
 
   get groupIds(): readonly string[] {
-    return [...this.#durable.keys()].sort();
+    return [...this.#durable.keys()].filter((groupId) => !this.#damaged.has(groupId)).sort();
   }
 
   /** What a crash at this moment would leave. */
   image(): MemoryStorageImage {
-    return new Map([...this.#durable].map(([groupId, log]) => [groupId, log.clone()]));
+    return {
+      storageId: this.storageId,
+      groups: new Map([...this.#durable].map(([groupId, log]) => [groupId, log.clone()])),
+      damaged: this.damagedGroups(),
+    };
+  }
+
+  damagedGroups(): readonly GroupDamage[] {
+    return [...this.#damaged.values()].sort((a, b) => (a.groupId < b.groupId ? -1 : 1));
+  }
+
+  onGroupDamaged(listener: (damage: GroupDamage) => void): void {
+    this.#damageListeners.push(listener);
+  }
+
+  /** Stands for a disk that spoilt a group's files: what files would be found to be, this storage is told. */
+  damageGroup(damage: GroupDamage): void {
+    if (this.#damaged.has(damage.groupId)) return;
+    this.#damaged.set(damage.groupId, damage);
+    for (const listener of this.#damageListeners) queueMicrotask(() => listener(damage));
+  }
+
+  async destroyGroup(groupId: string): Promise<void> {
+    await this.#takeAway(groupId);
+    this.#durable.delete(groupId);
+    this.#damaged.delete(groupId);
+  }
+
+  async replaceGroup(groupId: string, bootstrap: ConfState): Promise<GroupStorage> {
+    await this.#takeAway(groupId);
+    this.#durable.set(groupId, new MemoryGroupLog(bootstrap));
+    this.#damaged.delete(groupId);
+    return this.openGroup(groupId, bootstrap);
+  }
+
+  /** Writes are refused from here on; those under way end first. */
+  async #takeAway(groupId: string): Promise<void> {
+    this.check();
+    checkGroupId(groupId);
+    this.#groups.get(groupId)?.retire();
+    this.#groups.delete(groupId);
+    await this.#tail.catch(() => undefined);
+    this.check();
   }
 
   async openGroup(groupId: string, bootstrap: ConfState): Promise<GroupStorage> {
@@ -79,6 +138,8 @@ export class MemoryNodeStorage implements NodeStorage {
     checkGroupId(groupId);
     const open = this.#groups.get(groupId);
     if (open !== undefined) return open;
+    const damage = this.#damaged.get(groupId);
+    if (damage !== undefined) throw groupDamaged(damage);
     const durable = this.#durable.get(groupId) ?? new MemoryGroupLog(bootstrap);
     this.#durable.set(groupId, durable);
     const group = new MemoryGroupStorage(groupId, durable, {
@@ -171,6 +232,7 @@ class MemoryGroupStorage implements GroupStorage {
   readonly #received = new Map<string, MemorySnapshot>();
   #part: { readonly key: string; readonly body: MemoryBody } | undefined;
   #saving = false;
+  #retired = false;
 
   constructor(
     readonly groupId: string,
@@ -178,7 +240,15 @@ class MemoryGroupStorage implements GroupStorage {
     private readonly node: MemoryNode,
   ) {
     this.log = durable.clone();
-    this.logStore = new GroupLogStore(this, (change) => node.write([change]));
+    this.logStore = new GroupLogStore(this, async (change) => {
+      this.#check();
+      await node.write([change]);
+    });
+  }
+
+  /** Ends the group: it was destroyed or replaced. */
+  retire(): void {
+    this.#retired = true;
   }
 
   get logBytes(): number {
@@ -212,6 +282,7 @@ class MemoryGroupStorage implements GroupStorage {
   }
 
   async saveSnapshot(metadata: SnapshotMetadata, chunks: Iterable<Uint8Array>): Promise<void> {
+    this.#check();
     if (this.#saving) throw snapshotBusy(this.groupId);
     if (metadata.index <= this.log.bounds.snapshotIndex) return;
     if (this.log.term(metadata.index) !== metadata.term) {
@@ -239,6 +310,7 @@ class MemoryGroupStorage implements GroupStorage {
   }
 
   async receiveSnapshot(metadata: SnapshotMetadata, shape: SnapshotShape): Promise<SnapshotSink> {
+    this.#check();
     this.#checkNewer(metadata);
     const key = `${snapshotKey(metadata)} ${shape.digest}`;
     if (this.#part?.key !== key) this.#part = { key, body: new MemoryBody(this.groupId, shape) };
@@ -272,6 +344,7 @@ class MemoryGroupStorage implements GroupStorage {
   }
 
   async compact(index: number): Promise<void> {
+    this.#check();
     await this.node.settled();
     const upTo = Math.min(index, this.log.bounds.snapshotIndex);
     this.log.compact(upTo);
@@ -291,6 +364,10 @@ class MemoryGroupStorage implements GroupStorage {
       throw snapshotMisplaced(this.groupId, change.snapshot.metadata.index, 'was never received');
     }
     return installed;
+  }
+
+  #check(): void {
+    if (this.#retired) throw groupNotOpen(this.groupId);
   }
 
   /** Shows a change to reads. */

@@ -5,9 +5,13 @@ import { dirname, join, resolve } from 'node:path';
 
 import type { StorageFile, StorageFiles } from './storage-files.js';
 
+/** The folder for damaged files. */
+const ASIDE = 'damaged';
+
 /** Files of a real directory. */
 export class NodeStorageFiles implements StorageFiles {
   readonly directory: string;
+  #asideChanged = false;
 
   constructor(directory: string) {
     this.directory = resolve(directory);
@@ -58,8 +62,33 @@ export class NodeStorageFiles implements StorageFiles {
     return fs.promises.rm(join(this.directory, name), { force: true });
   }
 
-  syncDirectory(): Promise<void> {
-    return syncDirectory(this.directory);
+  async moveAside(name: string, as: string): Promise<void> {
+    await fs.promises.mkdir(join(this.directory, ASIDE), { recursive: true });
+    this.#asideChanged = true;
+    await fs.promises.rename(join(this.directory, name), join(this.directory, ASIDE, as));
+  }
+
+  async listAside(): Promise<readonly string[]> {
+    try {
+      return await fs.promises.readdir(join(this.directory, ASIDE));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+      throw error;
+    }
+  }
+
+  async removeAside(name: string): Promise<void> {
+    this.#asideChanged = true;
+    await fs.promises.rm(join(this.directory, ASIDE, name), { force: true });
+  }
+
+  async syncDirectory(): Promise<void> {
+    if (this.#asideChanged) {
+      this.#asideChanged = false;
+      // First where files went to: a crash between the two leaves a file under both names, or the new one, never none.
+      await syncDirectory(join(this.directory, ASIDE));
+    }
+    await syncDirectory(this.directory);
   }
 }
 

@@ -4,6 +4,7 @@
 
 import type { Entry } from '../raft/types.js';
 import { logDamaged, storageClosed } from './errors.js';
+import { readingGroup } from './group-damage.js';
 import type { FileMapper } from './mapped-file.js';
 import {
   MAX_RECORD_DATA_BYTES,
@@ -70,9 +71,12 @@ export class Segment {
     onEntry: (index: number, term: number) => void,
   ): Promise<Segment> {
     const segment = new Segment(files, groupId, manifest.start);
-    const file = await openOrDamaged(files, segment.name, manifest.sealed);
+    const path = segment.#path();
+    const file = await readingGroup(path, () =>
+      manifest.sealed ? files.openForReading(segment.name) : files.openForWriting(segment.name),
+    );
     try {
-      await segment.#load(file, manifest, onEntry);
+      await readingGroup(path, () => segment.#load(file, manifest, onEntry));
     } catch (error) {
       await file.close();
       throw error;
@@ -319,14 +323,5 @@ export class Segment {
 
   #path(): string {
     return `${this.files.directory}/${this.name}`;
-  }
-}
-
-async function openOrDamaged(files: StorageFiles, name: string, sealed: boolean): Promise<StorageFile> {
-  try {
-    return await (sealed ? files.openForReading(name) : files.openForWriting(name));
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    throw logDamaged(`${files.directory}/${name}`, 0, 'the file is missing', error);
   }
 }

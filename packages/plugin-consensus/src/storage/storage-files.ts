@@ -41,7 +41,13 @@ export interface StorageFiles {
   rename(from: string, to: string): Promise<void>;
   /** Removes a file; nothing happens when it is not there. Durable after {@link syncDirectory}. */
   remove(name: string): Promise<void>;
-  /** Resolves when creations, renames and removals before it are on disk. */
+  /** Moves a file out of the directory into its folder for damaged files, which is made if need be. */
+  moveAside(name: string, as: string): Promise<void>;
+  /** Names in the folder for damaged files. */
+  listAside(): Promise<readonly string[]>;
+  /** Removes a file from the folder for damaged files. */
+  removeAside(name: string): Promise<void>;
+  /** Resolves when creations, renames, moves and removals before it are on disk. */
   syncDirectory(): Promise<void>;
 }
 

@@ -13,6 +13,16 @@ export interface GroupWrite {
   readonly snapshot: Snapshot | undefined;
 }
 
+/** What is wrong with a group's files, and where it was found first. */
+export interface GroupDamage {
+  readonly groupId: string;
+  /** The file, with its directory. */
+  readonly file: string;
+  /** Bytes from its beginning. */
+  readonly offset: number;
+  readonly reason: string;
+}
+
 /** Why a node's storage takes nothing any more. */
 export type StorageState =
   | { readonly state: 'open' }
@@ -81,10 +91,31 @@ export interface GroupStorage extends RaftStorage {
 /** The storage of one node. */
 export interface NodeStorage {
   readonly status: StorageState;
-  /** Groups found on disk, sorted. */
+  /** Made once, with the storage; on disk before it is told. A node that comes back with another one has lost its past. */
+  readonly storageId: string;
+  /** Whether the storage was made by this opening: there was nothing before. */
+  readonly fresh: boolean;
+  /** Groups that are here and whole, sorted. */
   readonly groupIds: readonly string[];
-  /** Opens a group; if it is new, it starts with these members at index 0. */
+  /** Groups that are here and damaged, sorted. They stay so, also over restarts, until they are replaced or destroyed. */
+  damagedGroups(): readonly GroupDamage[];
+  /** Told of each group that is found damaged from now on, once. */
+  onGroupDamaged(listener: (damage: GroupDamage) => void): void;
+  /**
+   * Opens a group; if it is new, it starts with these members at index 0.
+   * @throws DwError `raft-group-damaged` when its files are; the other groups go on.
+   */
   openGroup(groupId: string, bootstrap: ConfState): Promise<GroupStorage>;
+  /**
+   * Removes a group and all its files for good; nothing happens when it is not here. After a crash it is whole or gone.
+   * Writes to it are refused from the call on. When it resolves the id may be opened anew, with nothing of before.
+   */
+  destroyGroup(groupId: string): Promise<void>;
+  /**
+   * Puts a new, empty group in the place of one that is damaged, or whose past is not to be believed. What was there is
+   * moved aside for diagnosis. After a crash the group is damaged (or as it was) or the new one: never absent.
+   */
+  replaceGroup(groupId: string, bootstrap: ConfState): Promise<GroupStorage>;
   /**
    * Makes a turn's writes visible to reads at once and durable when the promise resolves: one journal write, one
    * fdatasync, whatever the number of groups. Calls become durable in order.

@@ -5,6 +5,7 @@ import type { StorageFile, StorageFiles } from '../storage-files.js';
 import type { SeededRandom } from './seeded-random.js';
 
 const SECTOR = 512;
+const ASIDE = 'damaged/';
 
 interface Inode {
   seen: Buffer;
@@ -62,7 +63,21 @@ export class CrashDisk implements StorageFiles {
   }
 
   async list(): Promise<readonly string[]> {
-    return [...this.#names.keys()];
+    return [...this.#names.keys()].filter((name) => !name.startsWith(ASIDE));
+  }
+
+  async moveAside(name: string, as: string): Promise<void> {
+    await this.rename(name, `${ASIDE}${as}`);
+  }
+
+  async listAside(): Promise<readonly string[]> {
+    return [...this.#names.keys()]
+      .filter((name) => name.startsWith(ASIDE))
+      .map((name) => name.slice(ASIDE.length));
+  }
+
+  async removeAside(name: string): Promise<void> {
+    await this.remove(`${ASIDE}${name}`);
   }
 
   async openForWriting(name: string): Promise<StorageFile> {
