@@ -1,9 +1,16 @@
 import { describe, expect, it } from 'vitest';
+import { encodeConfChange } from './confchange/encoding.js';
 import { makeMessage } from './message.js';
 import { confOf, MemoryStorage } from './testing/memory-storage.test.kit.js';
 import { Network } from './testing/network.test.kit.js';
 
 const data = new Uint8Array([7]);
+
+const noChange = encodeConfChange({
+  transition: 'auto',
+  changes: [{ type: 'update', nodeId: 'a' }],
+  context: data,
+});
 
 describe('an election', () => {
   it('is called once the randomised timeout has passed, not before', () => {
@@ -104,7 +111,7 @@ describe('an election', () => {
     const storage = new MemoryStorage(confOf(['a', 'b', 'c']));
     const entries = [
       { index: 1, term: 1, type: 'normal' as const, data },
-      { index: 2, term: 1, type: 'conf-change' as const, data },
+      { index: 2, term: 1, type: 'conf-change' as const, data: noChange },
     ];
     storage.write({ hardState: { term: 1, vote: undefined, commit: 2 }, snapshot: undefined, entries });
     const network = new Network(['a', 'b', 'c'], { maxCommittedBytesPerReady: 1 });

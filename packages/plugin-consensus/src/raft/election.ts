@@ -17,6 +17,10 @@ export function hup(state: RaftState, kind: CampaignKind): void {
     state.note('campaign-ignored', { reason: 'already leader' });
     return;
   }
+  if (kind !== 'transfer' && state.lease.isPromised) {
+    state.note('campaign-ignored', { reason: 'the promise to the last leader still stands' });
+    return;
+  }
   if (!state.promotable) {
     state.note('campaign-ignored', { reason: 'not a voter, or a snapshot is being restored' });
     return;
@@ -115,6 +119,11 @@ export function handleVoteResponse(state: RaftState, message: Message): void {
 
 /** Gives a vote, or a promise of one, or refuses. The answer leaves once the vote is on disk. */
 export function handleVoteRequest(state: RaftState, message: Message): void {
+  if (state.lease.isPromised && message.context !== transferContext) {
+    // Also in a term that this node entered without voting in it.
+    state.note('vote-ignored', { from: message.from, reason: 'the promise to the last leader still stands' });
+    return;
+  }
   const isPreVote = message.type === 'pre-vote';
   const responseType = isPreVote ? 'pre-vote-response' : 'vote-response';
   const mayVote =

@@ -81,6 +81,17 @@ export function confChangeMalformed(what: string): DwError {
   });
 }
 
+/** A membership change that was not proposed, and so will never happen. */
+export function confChangeRefused(id: NodeId, reason: string): DwError {
+  return new DwError({
+    code: 'conf-change-refused',
+    message: `Node ${id} refused a membership change: ${reason}.`,
+    status: 409,
+    hint: 'Wait until the change before it is applied, look at the membership, and propose a change that fits it.',
+    details: { reason },
+  });
+}
+
 /** A core was set up with values that cannot work. */
 export function raftConfigInvalid(what: string): DwError {
   return new DwError({

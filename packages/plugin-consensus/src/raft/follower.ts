@@ -1,6 +1,7 @@
 // What a node does that does not lead: take entries, heartbeats and snapshots from the leader, pass requests on to it,
 // and count votes while it is a candidate.
 
+import { isDwError } from '@datawarehouse/sdk';
 import { proposalDropped } from './errors.js';
 import { handleVoteResponse, hup } from './election.js';
 import { appendRejection, appendResponse, plainMessage } from './message.js';
@@ -53,8 +54,14 @@ function restore(state: RaftState, snapshot: Snapshot): boolean {
     state.log.commitTo(index);
     return false;
   }
+  try {
+    state.tracker.restore(conf, index);
+  } catch (error) {
+    if (!isDwError(error, 'conf-change-invalid')) throw error;
+    state.note('snapshot-refused', { index, reason: error.message });
+    return false;
+  }
   state.log.restore(snapshot);
-  state.tracker.restore(conf, state.log.lastIndex());
   return true;
 }
 
@@ -71,6 +78,7 @@ export function stepCandidate(state: RaftState, message: Message): void {
   if (handle !== undefined) {
     // Somebody won this term.
     state.becomeFollower(message.term, message.from);
+    state.lease.promise();
     handle(state, message);
     return;
   }
@@ -101,6 +109,10 @@ const followerRequests: HandlerTable = {
     state.readStates.push({ index: message.index, context: message.context });
   },
   'forget-leader': (state) => {
+    if (state.lease.inUse || state.config.readOnly === 'lease') {
+      state.note('forget-leader-ignored', { reason: 'leases are in use' });
+      return;
+    }
     state.leader = undefined;
     state.note('forgot-leader');
   },
@@ -124,5 +136,6 @@ export function stepFollower(state: RaftState, message: Message): void {
   }
   state.electionElapsed = 0;
   state.leader = message.from;
+  state.lease.promise();
   handle(state, message);
 }

@@ -1,12 +1,18 @@
 // What a leader does with messages: proposals, acknowledgements, heartbeat answers, reads, transfers.
 
 import { proposalDropped } from './errors.js';
+import { confChangeDataObstacle } from './membership.js';
 import type { RaftState } from './raft-state.js';
 import { confirmReads, releasePendingReads, takeRead } from './reads.js';
 import { appendToLog, broadcastAppend, maybeCommit, maybeSendAppend } from './replication.js';
 import type { Progress } from './tracker/progress.js';
 import { sendTimeoutNow, startTransfer } from './transfer.js';
 import type { Entry, Message, MessageType } from './types.js';
+
+const noData = new Uint8Array(0);
+
+/** What is to become an entry. */
+export type Proposal = Pick<Entry, 'type' | 'data'>;
 
 /** Why this leader takes no proposals now; undefined when it does. */
 export function proposalObstacle(state: RaftState): string | undefined {
@@ -15,16 +21,46 @@ export function proposalObstacle(state: RaftState): string | undefined {
   return undefined;
 }
 
-/** Appends proposals as entries of this term and sends them out, all in one append. */
-export function propose(state: RaftState, proposals: readonly Pick<Entry, 'type' | 'data'>[]): void {
+/**
+ * Appends proposals as entries of this term and sends them out, all in one append. A membership change that may not be
+ * proposed now becomes an empty entry, since whoever sent it cannot be told.
+ */
+export function propose(state: RaftState, proposals: readonly Proposal[]): void {
   const obstacle = proposalObstacle(state);
   if (obstacle !== undefined) throw proposalDropped(state.id, obstacle);
-  const first = state.log.lastIndex() + 1;
-  const entries = proposals.map(({ type, data }, i) => ({ term: state.term, index: first + i, type, data }));
+  const { pendingConfIndex } = state;
+  let index = state.log.lastIndex();
+  const entries = proposals.map((proposal) => entryOf(state, proposal, ++index));
   if (!appendToLog(state, entries)) {
+    state.pendingConfIndex = pendingConfIndex;
     throw proposalDropped(state.id, `${state.uncommittedBytes} bytes are uncommitted already`);
   }
   broadcastAppend(state);
+}
+
+function entryOf(state: RaftState, { type, data }: Proposal, index: number): Entry {
+  const { term } = state;
+  if (type === 'normal') return { term, index, type, data };
+  const obstacle = confChangeDataObstacle(state, data);
+  if (obstacle !== undefined) {
+    state.note('membership-change-refused', { reason: obstacle });
+    return { term, index, type: 'normal', data: noData };
+  }
+  state.pendingConfIndex = index;
+  return { term, index, type, data };
+}
+
+/**
+ * Proposes to leave a joint membership that is meant to be left by itself, once the change into it is applied. While
+ * leadership is handed over nothing is proposed: the next leader does it, or this one when the attempt is over.
+ */
+export function leaveJointByItself(state: RaftState): void {
+  const { tracker, log } = state;
+  if (state.role !== 'leader' || !tracker.config.autoLeave || log.applied < state.pendingConfIndex) return;
+  if (proposalObstacle(state) !== undefined) return;
+  // Without data, so that the bound on uncommitted bytes cannot refuse it.
+  propose(state, [{ type: 'conf-change', data: noData }]);
+  state.note('joint-membership-left-by-itself');
 }
 
 /** Steps down unless a quorum was heard from since the last check. */
@@ -56,7 +92,9 @@ export function stepLeader(state: RaftState, message: Message): void {
   if (message.type === 'propose') {
     propose(state, message.entries);
   } else if (message.type === 'read-index') {
-    if (!takeRead(state, message)) state.note('read-index-dropped', { from: message.from });
+    const { from, context } = message;
+    const read = { from, context, mode: state.config.readOnly ?? 'safe' } as const;
+    if (!takeRead(state, read)) state.note('read-index-dropped', { from: message.from });
   } else {
     const from = state.tracker.progress.get(message.from);
     if (from !== undefined) fromMember[message.type]?.(state, from, message);

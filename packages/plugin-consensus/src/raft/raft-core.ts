@@ -2,7 +2,9 @@
 // engine does what the Ready says and steps the answers of its storage back in. Synchronous and deterministic: the same
 // inputs and random numbers give the same outputs.
 
+import { encodeConfChange } from './confchange/encoding.js';
 import {
+  confChangeRefused,
   notLeader,
   proposalDropped,
   raftConfigInvalid,
@@ -11,15 +13,17 @@ import {
 } from './errors.js';
 import { hup } from './election.js';
 import { handleSnapshotStatus, handleUnreachable, propose, proposalObstacle } from './leader.js';
+import { applyConfChange, confChangeObstacle } from './membership.js';
+import { makeMessage } from './message.js';
 import { checkTicks, maxPendingReads, RaftState } from './raft-state.js';
 import { ReadyMaker } from './ready.js';
-import { takeRead } from './reads.js';
+import { holdsLease, takeRead } from './reads.js';
 import { fitsUncommitted } from './replication.js';
 import { statusOf, type RaftStatus } from './status.js';
 import { step } from './step.js';
 import { tick } from './tick.js';
 import { startTransfer } from './transfer.js';
-import type { Message, NodeId, RaftConfig, Ready, Role } from './types.js';
+import type { ConfChange, ConfState, Message, NodeId, RaftConfig, ReadMode, Ready, Role } from './types.js';
 
 /** Where a proposal was appended. It is committed if an entry of this index and this term ever is. */
 export interface Proposed {
@@ -80,6 +84,19 @@ export class RaftCore {
 
   get lastIndex(): number {
     return this.#state.log.lastIndex();
+  }
+
+  /** Whether nobody else can lead at the time that was last set. */
+  get holdsLease(): boolean {
+    return this.#state.lease.inUse && holdsLease(this.#state);
+  }
+
+  /**
+   * The time now, in milliseconds of a monotonic clock. Only leases are measured with it. Where they are configured, call
+   * it before every tick and read, and before messages are stepped: with a time taken after they arrived.
+   */
+  setTime(nowMs: number): void {
+    this.#state.lease.setTime(nowMs);
   }
 
   /** One tick of time. */
@@ -143,15 +160,52 @@ export class RaftCore {
   }
 
   /**
-   * Asks for a linearizable read. A {@link Ready.reads} with this context follows, unless leadership is lost first: on
-   * a change of {@link Ready.soft} away from leader, and of term, every read that is still waiting has failed. One
-   * request may stand for many reads.
-   * @throws DwError `not-leader`; `read-index-dropped` when too many wait.
+   * Appends a membership change to the leader's log. It takes effect on each replica when that calls
+   * {@link applyConfChange}.
+   * @throws DwError `not-leader`; `conf-change-refused` when another change is not applied yet or the change does not
+   * fit the membership; `conf-change-invalid` when it is too large to be written; `proposal-dropped`.
    */
-  readIndex(context: string): void {
+  proposeConfChange(change: ConfChange): Proposed {
     const state = this.#state;
     if (state.role !== 'leader') throw notLeader(state.id, state.leader);
-    if (!takeRead(state, { from: state.id, context })) throw readIndexDropped(state.id, maxPendingReads);
+    const dropped = proposalObstacle(state);
+    if (dropped !== undefined) throw proposalDropped(state.id, dropped);
+    const refused = confChangeObstacle(state, change);
+    if (refused !== undefined) throw confChangeRefused(state.id, refused);
+    propose(state, [{ type: 'conf-change', data: encodeConfChange(change) }]);
+    return { index: state.log.lastIndex(), term: state.term };
+  }
+
+  /**
+   * Takes on the membership that a `conf-change` entry asks for. Call it when the entry is applied, in order, before
+   * the answer to its page is stepped in; undefined says that the entry is to mean nothing. A change that makes no
+   * sense changes nothing. Returns the membership from here on: what a snapshot at this entry must hold.
+   */
+  applyConfChange(change: ConfChange | undefined): ConfState {
+    if (change !== undefined) applyConfChange(this.#state, change);
+    return this.#state.tracker.confState();
+  }
+
+  /**
+   * A follower forgets who leads, so that it may vote at once: for whoever knows better that the leader is gone. It does
+   * not where leases are in use, because a vote would break the promise that they rest on.
+   */
+  forgetLeader(): void {
+    this.step(makeMessage({ type: 'forget-leader', from: this.id, to: this.id }));
+  }
+
+  /**
+   * Asks for a linearizable read. A {@link Ready.reads} with this context follows, unless leadership is lost first: on
+   * a change of {@link Ready.soft} away from leader, and of term, every read that is still waiting has failed. One
+   * request may stand for many reads. In `lease` mode the answer is there at once while the leader holds its lease (call
+   * {@link setTime} first); otherwise, and in `safe` mode always, a quorum is asked.
+   * @throws DwError `not-leader`; `read-index-dropped` when too many wait.
+   */
+  readIndex(context: string, mode?: ReadMode): void {
+    const state = this.#state;
+    if (state.role !== 'leader') throw notLeader(state.id, state.leader);
+    const read = { from: state.id, context, mode: mode ?? state.config.readOnly ?? 'safe' };
+    if (!takeRead(state, read)) throw readIndexDropped(state.id, maxPendingReads);
   }
 
   /** Stands for election now (with a pre-vote first if that is configured). Ignored where it makes no sense. */
@@ -169,6 +223,7 @@ export class RaftCore {
     const target = state.tracker.progress.get(to);
     if (target === undefined) throw transferRefused(state.id, to, 'it is no member of this group');
     if (!state.tracker.config.voters.has(to)) throw transferRefused(state.id, to, 'it has no vote');
+    if (target.isWitness) throw transferRefused(state.id, to, 'a witness holds no state');
     startTransfer(state, target);
   }
 

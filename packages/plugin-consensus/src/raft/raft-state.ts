@@ -1,11 +1,22 @@
 // All that one replica of a group knows, and the few moves that every part of the protocol makes: sending, and leaving
 // one role for another. What to do with it stands in the files beside this one.
 
+import { isDwError } from '@datawarehouse/sdk';
 import { raftConfigInvalid, raftInvariant } from './errors.js';
+import { Lease } from './lease.js';
 import { RaftLog } from './log/raft-log.js';
 import { ReadOnly, type PendingRead } from './read-only.js';
 import { Tracker } from './tracker/tracker.js';
-import type { HardState, Message, MessageType, NodeId, RaftConfig, ReadState, Role } from './types.js';
+import type {
+  ConfState,
+  HardState,
+  Message,
+  MessageType,
+  NodeId,
+  RaftConfig,
+  ReadState,
+  Role,
+} from './types.js';
 
 /** Linearizable reads that may wait at one leader, confirmed or not. */
 export const maxPendingReads = 4_096;
@@ -22,6 +33,9 @@ function checkConfig(config: RaftConfig): void {
   positive('maxInflightMessages');
   if (config.maxInflightBytes !== 0 && config.maxInflightBytes < config.maxBytesPerMessage) {
     throw raftConfigInvalid('maxInflightBytes must be 0 or at least maxBytesPerMessage');
+  }
+  if (config.readOnly === 'lease' && config.lease === undefined && !config.checkQuorum) {
+    throw raftConfigInvalid('readOnly lease needs checkQuorum, or leases by the clock');
   }
   checkTicks(config.electionTicks, config.heartbeatTicks);
 }
@@ -48,6 +62,7 @@ export class RaftState {
   readonly log: RaftLog;
   readonly tracker: Tracker;
   readonly readOnly = new ReadOnly();
+  readonly lease: Lease;
 
   term = 0;
   /** Whom this node voted for in `term`. */
@@ -90,9 +105,19 @@ export class RaftState {
     this.log = new RaftLog(config.storage, config.maxCommittedBytesPerReady, config.applyUnstable ?? false);
     this.tracker = new Tracker(config.maxInflightMessages, config.maxInflightBytes);
     const { hardState, conf } = config.storage.initialState();
-    this.tracker.restore(conf, this.log.lastIndex());
+    this.lease = new Lease(config.lease, hardState.term > 0);
+    this.#restoreMembership(conf);
     this.#load(hardState, config.applied);
     this.reset(this.term);
+  }
+
+  #restoreMembership(conf: ConfState): void {
+    try {
+      this.tracker.restore(conf, this.log.lastIndex());
+    } catch (error) {
+      if (!isDwError(error, 'conf-change-invalid')) throw error;
+      throw raftInvariant(`the stored membership is not sound: ${error.message}`, { ...conf });
+    }
   }
 
   /** A stored commit index may lag behind what is known otherwise, but it may not lie beyond the log. */
@@ -153,6 +178,7 @@ export class RaftState {
     this.pendingConfIndex = 0;
     this.uncommittedBytes = 0;
     this.readOnly.reset();
+    this.lease.reset();
     this.pendingReads = [];
   }
 
@@ -167,10 +193,12 @@ export class RaftState {
     this.note('became-follower', { leader });
   }
 
-  /** Whether this node may stand for election: a voter, whose state is whole. */
+  /** Whether this node may stand for election: a voter that holds state, all of it. */
   get promotable(): boolean {
     const self = this.tracker.progress.get(this.id);
-    return self !== undefined && !self.isLearner && this.log.unstable.snapshot === undefined;
+    return (
+      self !== undefined && !self.isLearner && !self.isWitness && this.log.unstable.snapshot === undefined
+    );
   }
 
   /** Whether something of this term is committed, so that the commit index is known to be the group's. */

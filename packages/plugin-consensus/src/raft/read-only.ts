@@ -3,12 +3,13 @@
 // queue, however many voters there are, and one round of heartbeats confirms all reads before it.
 
 import type { AckedIndexer } from './quorum/majority.js';
-import type { NodeId } from './types.js';
+import type { NodeId, ReadMode } from './types.js';
 
 /** A read, and who asked for it. */
 export interface PendingRead {
   readonly from: NodeId;
   readonly context: string;
+  readonly mode: ReadMode;
 }
 
 /** A read that waits for its quorum. */
@@ -32,11 +33,22 @@ export class ReadOnly {
     return this.#queue.length;
   }
 
+  /** Number of the newest round. */
+  get lastRound(): number {
+    return this.#lastSequence;
+  }
+
+  /** Begins a round of heartbeats that no read asked for; returns their context. */
+  begin(): string {
+    this.#lastSequence++;
+    return String(this.#lastSequence);
+  }
+
   /** Takes on a read at this commit index; returns the context for the heartbeats. */
   add(read: PendingRead, index: number): string {
-    this.#lastSequence++;
-    this.#queue.push({ from: read.from, context: read.context, sequence: this.#lastSequence, index });
-    return String(this.#lastSequence);
+    const context = this.begin();
+    this.#queue.push({ ...read, sequence: this.#lastSequence, index });
+    return context;
   }
 
   /** The context for a heartbeat: empty when no read waits. */
@@ -52,10 +64,14 @@ export class ReadOnly {
     return true;
   }
 
-  /** Takes out the reads that a quorum has confirmed; `self` leads and so confirms all. */
-  release(committedIndex: (acked: AckedIndexer) => number, self: NodeId): readonly QueuedRead[] {
+  /** The newest round that a quorum has confirmed; `self` leads and so confirms all. */
+  confirmedRound(committedIndex: (acked: AckedIndexer) => number, self: NodeId): number {
     this.#acked.set(self, this.#lastSequence);
-    const confirmed = committedIndex(this.#ackedBy);
+    return committedIndex(this.#ackedBy);
+  }
+
+  /** Takes out the reads of all rounds up to this one. */
+  release(confirmed: number): readonly QueuedRead[] {
     let count = 0;
     while (count < this.#queue.length && (this.#queue[count] as QueuedRead).sequence <= confirmed) count++;
     return count === 0 ? [] : this.#queue.splice(0, count);

@@ -29,19 +29,42 @@ export function releasePendingReads(state: RaftState): void {
 }
 
 function startRead(state: RaftState, read: PendingRead): void {
-  if (state.tracker.isSingleton) {
+  if (state.tracker.isSingleton || (read.mode === 'lease' && holdsLease(state))) {
     answerRead(state, read, state.log.committed);
     return;
   }
-  broadcastHeartbeat(state, state.readOnly.add(read, state.log.committed));
+  const context = state.readOnly.add(read, state.log.committed);
+  state.lease.sent(state.readOnly.lastRound);
+  broadcastHeartbeat(state, context);
+}
+
+/** Whether nobody else can lead at this moment. */
+export function holdsLease(state: RaftState): boolean {
+  if (state.role !== 'leader' || state.transferTarget !== undefined) return false;
+  if (state.lease.inUse) return state.lease.remainingMs > 0;
+  return state.config.readOnly === 'lease';
+}
+
+/** Sends the heartbeats that are due. */
+export function beat(state: RaftState): void {
+  const { lease, readOnly } = state;
+  if (!lease.inUse) {
+    broadcastHeartbeat(state, readOnly.heartbeatContext);
+    return;
+  }
+  // Each round has its number, so that an answer tells when the heartbeat was sent that it answers.
+  const context = readOnly.begin();
+  lease.sent(readOnly.lastRound);
+  broadcastHeartbeat(state, context);
 }
 
 /** A member answered a heartbeat that carried this context. */
 export function confirmReads(state: RaftState, from: NodeId, context: string): void {
   if (context === '' || !state.readOnly.confirm(from, context)) return;
   const { voters } = state.tracker.config;
-  const confirmed = state.readOnly.release((acked) => voters.committedIndex(acked), state.id);
-  for (const read of confirmed) answerRead(state, read, read.index);
+  const round = state.readOnly.confirmedRound((acked) => voters.committedIndex(acked), state.id);
+  state.lease.confirmed(round);
+  for (const read of state.readOnly.release(round)) answerRead(state, read, read.index);
 }
 
 function answerRead(state: RaftState, read: PendingRead, index: number): void {

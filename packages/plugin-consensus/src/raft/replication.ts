@@ -7,6 +7,8 @@ import type { RaftState } from './raft-state.js';
 import type { Progress } from './tracker/progress.js';
 import type { Entry } from './types.js';
 
+const noData = new Uint8Array(0);
+
 /**
  * Sends entries to a follower, or a snapshot if what it needs is compacted. With `evenIfEmpty` an append goes out also
  * without entries, to carry the commit index or to probe. Returns whether something was sent.
@@ -25,10 +27,18 @@ export function maybeSendAppend(state: RaftState, to: Progress, evenIfEmpty: boo
     entries = found;
   }
   if (entries.length === 0 && !evenIfEmpty) return false;
+  if (to.isWitness) entries = withoutData(entries);
   state.send(appendMessage(to.id, state.id, state.term, previous, previousTerm, entries, log.committed));
   to.sentEntries(entries.length, payloadBytes(entries));
   to.noteSentCommit(log.committed);
   return true;
+}
+
+/** What a witness gets: which entries there are, and what those of them say that change the membership. */
+function withoutData(entries: readonly Entry[]): readonly Entry[] {
+  return entries.map((entry) =>
+    entry.type === 'normal' && entry.data.length > 0 ? { ...entry, data: noData } : entry,
+  );
 }
 
 function maybeSendSnapshot(state: RaftState, to: Progress): boolean {
@@ -44,7 +54,9 @@ function maybeSendSnapshot(state: RaftState, to: Progress): boolean {
   if (snapshot.metadata.index === 0) throw raftInvariant('the log is compacted but storage has no snapshot');
   to.becomeSnapshot(snapshot.metadata.index);
   state.note('snapshot-sent', { to: to.id, index: snapshot.metadata.index });
-  state.send(snapshotMessage(to.id, state.id, state.term, snapshot));
+  const { metadata } = snapshot;
+  const sent = to.isWitness ? { metadata, data: noData } : snapshot;
+  state.send(snapshotMessage(to.id, state.id, state.term, sent));
   return true;
 }
 

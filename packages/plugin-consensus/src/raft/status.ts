@@ -1,6 +1,7 @@
 // A picture of a replica, for operators and tests.
 
 import type { RaftState } from './raft-state.js';
+import { holdsLease } from './reads.js';
 import type { ProgressState } from './tracker/progress.js';
 import type { ConfState, NodeId, Role } from './types.js';
 
@@ -11,6 +12,7 @@ export interface ProgressStatus {
   readonly next: number;
   readonly state: ProgressState;
   readonly isLearner: boolean;
+  readonly isWitness: boolean;
   readonly recentActive: boolean;
   readonly isPaused: boolean;
   /** Appends under way. */
@@ -36,6 +38,8 @@ export interface RaftStatus {
   readonly heartbeatTicks: number;
   /** Whom leadership is being handed to. */
   readonly transferTarget: NodeId | undefined;
+  /** Milliseconds for which this leader's lease lasts, by its own clock; 0 when it has none. */
+  readonly leaseMs: number;
   /** Bytes proposed and not yet applied, in this term. */
   readonly uncommittedBytes: number;
   /** Messages refused because they were broken, or came from where they must not. */
@@ -60,6 +64,7 @@ export function statusOf(state: RaftState): RaftStatus {
     electionTicks: state.electionTicks,
     heartbeatTicks: state.heartbeatTicks,
     transferTarget: state.transferTarget,
+    leaseMs: holdsLease(state) ? state.lease.remainingMs : 0,
     uncommittedBytes: state.uncommittedBytes,
     refusedMessages: state.refusedMessages,
     progress: state.role === 'leader' ? progressOf(state) : [],
@@ -73,6 +78,7 @@ function progressOf(state: RaftState): readonly ProgressStatus[] {
     next: member.next,
     state: member.state,
     isLearner: member.isLearner,
+    isWitness: member.isWitness,
     recentActive: member.recentActive,
     isPaused: member.isPaused,
     inflight: member.inflights.count,

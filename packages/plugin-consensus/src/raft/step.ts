@@ -3,11 +3,12 @@
 import { entriesBytes, payloadBytes } from './entry-size.js';
 import { handleVoteRequest, hup } from './election.js';
 import { stepCandidate, stepFollower } from './follower.js';
-import { checkQuorum, stepLeader } from './leader.js';
+import { checkQuorum, leaveJointByItself, stepLeader } from './leader.js';
 import { faultOf } from './message-check.js';
 import { appendResponse, isMemberType, transferContext, voteResponse } from './message.js';
 import type { HandlerTable, RaftState } from './raft-state.js';
-import { broadcastHeartbeat, reduceUncommitted } from './replication.js';
+import { beat } from './reads.js';
+import { reduceUncommitted } from './replication.js';
 import type { Message, Role } from './types.js';
 
 /**
@@ -58,6 +59,7 @@ function enterTerm(state: RaftState, message: Message): boolean {
 
 /** Whether a leader was heard of so recently that a quorum must still be with it. */
 function inLease(state: RaftState): boolean {
+  if (state.lease.isPromised) return true;
   return (
     state.config.checkQuorum && state.leader !== undefined && state.electionElapsed < state.electionTicks
   );
@@ -85,7 +87,7 @@ const inAnyRole: HandlerTable = {
     hup(state, state.config.preVote ? 'pre-election' : 'election');
   },
   beat: (state) => {
-    if (state.role === 'leader') broadcastHeartbeat(state, state.readOnly.heartbeatContext);
+    if (state.role === 'leader') beat(state);
   },
   'check-quorum': (state) => {
     if (state.role === 'leader') checkQuorum(state);
@@ -126,4 +128,5 @@ function appliedSnapshot(state: RaftState, index: number): void {
 function appliedTo(state: RaftState, index: number, bytes: number): void {
   // A snapshot may have overtaken entries that were still being applied.
   state.log.appliedTo(Math.max(index, state.log.applied), bytes);
+  leaveJointByItself(state);
 }

@@ -2,9 +2,9 @@
 // quorum is still there.
 
 import { hup } from './election.js';
-import { checkQuorum } from './leader.js';
+import { checkQuorum, leaveJointByItself } from './leader.js';
 import type { RaftState } from './raft-state.js';
-import { broadcastHeartbeat } from './replication.js';
+import { beat } from './reads.js';
 
 /** One tick. */
 export function tick(state: RaftState): void {
@@ -15,6 +15,8 @@ export function tick(state: RaftState): void {
 function tickElection(state: RaftState): void {
   state.electionElapsed++;
   if (!state.promotable || state.electionElapsed < state.randomizedElectionTicks) return;
+  // Ticks may run fast; a promise does not end before its time for that.
+  if (state.lease.isPromised) return;
   state.electionElapsed = 0;
   hup(state, state.config.preVote ? 'pre-election' : 'election');
 }
@@ -29,9 +31,10 @@ function tickLeader(state: RaftState): void {
     if (state.role === 'leader' && state.transferTarget !== undefined) {
       state.note('transfer-abandoned', { to: state.transferTarget });
       state.transferTarget = undefined;
+      leaveJointByItself(state);
     }
   }
   if (state.role !== 'leader' || state.heartbeatElapsed < state.heartbeatTicks) return;
   state.heartbeatElapsed = 0;
-  broadcastHeartbeat(state, state.readOnly.heartbeatContext);
+  beat(state);
 }

@@ -7,8 +7,8 @@ import type { Progress } from './tracker/progress.js';
 
 /** Starts to hand leadership to a member. It is given up after one election timeout. */
 export function startTransfer(state: RaftState, target: Progress): void {
-  if (target.isLearner || !state.tracker.config.voters.has(target.id)) {
-    state.note('transfer-ignored', { to: target.id, reason: 'not a voter' });
+  if (target.isLearner || target.isWitness || !state.tracker.config.voters.has(target.id)) {
+    state.note('transfer-ignored', { to: target.id, reason: 'it cannot lead' });
     return;
   }
   if (state.transferTarget === target.id) return;
@@ -17,6 +17,7 @@ export function startTransfer(state: RaftState, target: Progress): void {
   if (target.id === state.id) return;
   state.electionElapsed = 0;
   state.transferTarget = target.id;
+  state.lease.void();
   state.note('transfer-started', { to: target.id });
   if (target.match === state.log.lastIndex()) sendTimeoutNow(state, target);
   else maybeSendAppend(state, target, true);
@@ -24,6 +25,8 @@ export function startTransfer(state: RaftState, target: Progress): void {
 
 /** The target has caught up: let it stand. */
 export function sendTimeoutNow(state: RaftState, target: Progress): void {
+  // Whoever stands because of this is helped in spite of promises, whenever it arrives.
+  state.lease.bar();
   state.send(plainMessage('timeout-now', target.id, state.id, state.term));
   state.note('transfer-timeout-now', { to: target.id });
 }

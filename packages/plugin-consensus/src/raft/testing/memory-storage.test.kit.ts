@@ -8,8 +8,12 @@ import type { ConfState, Entry, HardState, RaftStorage, Snapshot, StorageAppend 
 export type Write = Pick<StorageAppend, 'hardState' | 'entries' | 'snapshot'>;
 
 /** A membership of plain voters. */
-export function confOf(voters: readonly string[], learners: readonly string[] = []): ConfState {
-  return { voters, votersOutgoing: [], learners, learnersNext: [], witnesses: [], autoLeave: false };
+export function confOf(
+  voters: readonly string[],
+  learners: readonly string[] = [],
+  witnesses: readonly string[] = [],
+): ConfState {
+  return { voters, votersOutgoing: [], learners, learnersNext: [], witnesses, autoLeave: false };
 }
 
 /** A log in memory. Entry i of `entries` has index firstIndex() + i. */
@@ -17,6 +21,8 @@ export class MemoryStorage implements RaftStorage {
   hardState: HardState = { term: 0, vote: undefined, commit: 0 };
   stored: Snapshot;
   log: Entry[] = [];
+  /** Memberships that were applied, and by which entry; in order. */
+  #confs: { readonly index: number; readonly conf: ConfState }[] = [];
 
   constructor(conf: ConfState) {
     this.stored = { metadata: { index: 0, term: 0, conf }, data: new Uint8Array(0) };
@@ -27,6 +33,7 @@ export class MemoryStorage implements RaftStorage {
     copy.hardState = this.hardState;
     copy.stored = this.stored;
     copy.log = [...this.log];
+    copy.#confs = [...this.#confs];
     return copy;
   }
 
@@ -80,11 +87,17 @@ export class MemoryStorage implements RaftStorage {
     if (write.hardState !== undefined) this.hardState = write.hardState;
   }
 
+  /** The membership from this entry on. */
+  noteConf(index: number, conf: ConfState): void {
+    this.#confs = [...this.#confs.filter((noted) => noted.index < index), { index, conf }];
+  }
+
   /** Takes a snapshot at `index`, with this state, and drops the log up to it. */
   compact(index: number, data: Uint8Array): void {
     const term = this.term(index);
     if (term === undefined || index <= this.stored.metadata.index) return;
     this.log = this.log.slice(index + 1 - this.firstIndex());
-    this.stored = { metadata: { index, term, conf: this.stored.metadata.conf }, data };
+    const conf = this.#confs.findLast((noted) => noted.index <= index)?.conf ?? this.stored.metadata.conf;
+    this.stored = { metadata: { index, term, conf }, data };
   }
 }

@@ -1,6 +1,7 @@
 // A few cores in one process with a network that a test steers by hand: what is lost, what is held back, who is cut
 // off. Storage answers at once unless told otherwise.
 
+import { decodeConfChange } from '../confchange/encoding.js';
 import { makeMessage } from '../message.js';
 import { RaftCore } from '../raft-core.js';
 import type { Entry, Message, RaftConfig, Ready, ReadState } from '../types.js';
@@ -53,9 +54,15 @@ export class Network {
   /** Everything ever sent. */
   readonly sent: Message[] = [];
 
-  constructor(ids: readonly string[], options: Options = {}, learners: readonly string[] = []) {
+  constructor(
+    ids: readonly string[],
+    options: Options = {},
+    learners: readonly string[] = [],
+    witnesses: readonly string[] = [],
+  ) {
     this.#options = options;
-    for (const id of [...ids, ...learners]) this.start(id, new MemoryStorage(confOf(ids, learners)));
+    const conf = confOf(ids, learners, witnesses);
+    for (const id of [...ids, ...learners]) this.start(id, new MemoryStorage(conf));
   }
 
   /** Starts a core on this storage, in place of the one with the same id. */
@@ -126,10 +133,16 @@ export class Network {
         else this.#durable(member, ready);
       }
       if (ready.apply !== undefined) {
-        member.applied.push(...ready.apply.entries);
+        for (const entry of ready.apply.entries) this.#apply(member, entry);
         for (const response of ready.apply.responses) member.core.step(response);
       }
     }
+  }
+
+  #apply(member: Member, entry: Entry): void {
+    member.applied.push(entry);
+    if (entry.type !== 'conf-change') return;
+    member.storage.noteConf(entry.index, member.core.applyConfChange(decodeConfChange(entry.data)));
   }
 
   #durable(member: Member, ready: Ready): void {

@@ -26,6 +26,8 @@ export class Progress {
   /** No appends until something is heard: a probe is out, or the window is full. */
   flowPaused = false;
   isLearner: boolean;
+  /** Gets entries without their data, and snapshots without state. */
+  isWitness = false;
 
   constructor(id: NodeId, next: number, isLearner: boolean, maxMessages: number, maxBytes: number) {
     this.id = id;

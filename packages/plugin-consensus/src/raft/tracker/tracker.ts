@@ -1,6 +1,7 @@
 // The members of a group as one node knows them: who votes, who learns, what each has of the log, and who voted how in
 // the election under way.
 
+import { restoreMembership } from '../confchange/restore.js';
 import { JointConfig } from '../quorum/joint.js';
 import type { VoteResult } from '../quorum/vote-result.js';
 import type { ConfState, NodeId } from '../types.js';
@@ -57,24 +58,18 @@ export class Tracker {
     this.config = config;
     this.progress = progress;
     this.members = [...progress.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
+    for (const member of this.members) member.isWitness = config.witnesses.has(member.id);
   }
 
-  /** Takes on a stored membership, with nothing known of its members' logs. */
+  /**
+   * Takes on a stored membership, with nothing known of its members' logs.
+   * @throws DwError `conf-change-invalid` when it is not sound; then nothing has changed.
+   */
   restore(conf: ConfState, lastIndex: number): void {
-    const voters = new JointConfig(conf.voters, conf.votersOutgoing);
-    const progress = new Map<NodeId, Progress>();
-    for (const id of voters.ids) progress.set(id, this.newProgress(id, lastIndex, false));
-    for (const id of conf.learners) progress.set(id, this.newProgress(id, lastIndex, true));
-    this.switchTo(
-      {
-        voters,
-        learners: new Set(conf.learners),
-        learnersNext: new Set(conf.learnersNext),
-        witnesses: new Set(conf.witnesses),
-        autoLeave: conf.autoLeave,
-      },
-      progress,
+    const { config, progress } = restoreMembership(conf, (id, isLearner) =>
+      this.newProgress(id, lastIndex, isLearner),
     );
+    this.switchTo(config, progress);
     this.resetVotes();
   }
 
