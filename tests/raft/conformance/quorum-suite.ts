@@ -1,13 +1,12 @@
-// etcd's quorum suite against our quorum code: every directive, output identical. Each result is also computed in other
-// ways that must agree; where one does not, it shows up in the output, as upstream's own runner has it.
+// The commands of etcd's quorum suite, over our quorum code. Each result is also computed in other ways that must agree;
+// where one does not, it shows up in the output, as upstream's own runner has it.
 
-import { afterAll, describe, expect, it } from 'vitest';
-import { JointConfig } from '../../packages/plugin-consensus/src/raft/quorum/joint.js';
-import { MajorityConfig } from '../../packages/plugin-consensus/src/raft/quorum/majority.js';
-import type { VoteResult } from '../../packages/plugin-consensus/src/raft/quorum/vote-result.js';
-import { readSuite, type Directive } from './data-driven.js';
+import { JointConfig } from '#consensus/raft/quorum/joint.js';
+import { MajorityConfig } from '#consensus/raft/quorum/majority.js';
+import type { VoteResult } from '#consensus/raft/quorum/vote-result.js';
+import { valuesOf, type Directive } from './directives.js';
+import { UsageError, type Suite } from './suite.js';
 
-const suite = readSuite('quorum');
 const voteNames: Readonly<Record<VoteResult, string>> = {
   pending: 'VotePending',
   won: 'VoteWon',
@@ -49,9 +48,8 @@ function committedByDefinition(config: MajorityConfig, acked: Acked): number {
 
 /** Pairs the listed values with the voters of both halves, each voter once; `_` is no value. */
 function assign(directive: Directive, key: string, ids: readonly string[]): ReadonlyMap<string, string> {
-  const values = directive.args.get(key) ?? [];
-  if (values.length !== ids.length)
-    throw new Error(`${directive.at}: ${values.length} values for ${ids.length} voters`);
+  const values = valuesOf(directive, key) ?? [];
+  if (values.length !== ids.length) throw new UsageError(`${values.length} values for ${ids.length} voters`);
   return new Map(ids.map((id, i) => [id, values[i] as string] as const).filter(([, value]) => value !== '_'));
 }
 
@@ -98,9 +96,13 @@ function runVote(
   return `${swapped === result ? '' : `${voteNames[swapped]} <-- via symmetry\n`}${voteNames[result]}`;
 }
 
+const options: readonly string[] = ['cfg', 'cfgj', 'idx', 'votes'];
+
 function run(directive: Directive): string {
-  const cfg = directive.args.get('cfg') ?? [];
-  const cfgj = directive.args.get('cfgj');
+  const unknown = directive.args.find((arg) => !options.includes(arg.key));
+  if (unknown !== undefined) throw new UsageError(`unknown option: ${unknown.key}`);
+  const cfg = valuesOf(directive, 'cfg') ?? [];
+  const cfgj = valuesOf(directive, 'cfgj');
   const outgoing = cfgj?.[0] === 'zero' ? [] : cfgj;
   // In order of appearance: that is how values are paired with voters.
   const ids = [...new Set([...cfg, ...(outgoing ?? [])])];
@@ -114,32 +116,14 @@ function run(directive: Directive): string {
     const values = assign(directive, 'votes', ids);
     return runVote(config, joint, new Map([...values].map(([id, value]) => [id, value === 'y'])));
   }
-  throw new Error(`${directive.at}: unknown command ${directive.command}`);
+  throw new UsageError(`unknown command: ${directive.command}`);
 }
 
-describe('the quorum suite of etcd', () => {
-  let passed = 0;
-
-  for (const [name, directives] of suite) {
-    it(`${name}: ${directives.length} directives give the same output`, () => {
-      expect(directives.length).toBeGreaterThan(10);
-      for (const directive of directives) {
-        expect(run(directive), directive.at).toBe(directive.expected);
-        passed++;
-      }
-    });
-  }
-
-  it('is there whole', () => {
-    expect([...suite.keys()]).toEqual([
-      'joint_commit.txt',
-      'joint_vote.txt',
-      'majority_commit.txt',
-      'majority_vote.txt',
-    ]);
-  });
-
-  afterAll(() => {
-    console.log(`quorum conformance: ${passed} directives, output identical`);
-  });
-});
+/** `committed` and `vote`. Nothing is kept from one directive to the next. */
+export const quorumSuite: Suite = {
+  name: 'quorum',
+  commands: new Set(['committed', 'vote']),
+  start: () => ({
+    run,
+  }),
+};
