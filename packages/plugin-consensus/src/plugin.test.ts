@@ -247,6 +247,54 @@ describe('a node alone', () => {
   });
 });
 
+describe('sessions over HTTP', () => {
+  it('apply a write once, however late it is repeated, and refuse what cannot be told', async () => {
+    const { plugin, test } = await start();
+    await healthy(plugin, test);
+    const opened = await settle(test, test.request('POST', '/v1/sessions', { body: { key: 'a' } }));
+    expect(opened.status).toBe(200);
+    const { session, group } = opened.body as { session: number; group: string };
+    const put = (text: string, key: string, place: string) =>
+      settle(
+        test,
+        test.request('PUT', `/v1/kv/${key}`, {
+          body: Buffer.from(text),
+          headers: { 'idempotency-key': `session/${place}` },
+        }),
+      );
+    const first = await put('one', 'a', `${group}/${session}/1`);
+    expect(first).toMatchObject({ status: 200 });
+    await put('two', 'a', `${group}/${session}/2`);
+    expect(await put('one', 'a', `${group}/${session}/1`)).toMatchObject({ status: 200, body: first.body });
+    expect(await put('other', 'a', `${group}/${session}/1`)).toMatchObject({
+      status: 422,
+      body: { code: 'sequence-reused' },
+    });
+    await put('three', 'a', `${group}/${session}/3/3`);
+    expect(await put('one', 'a', `${group}/${session}/1`)).toMatchObject({
+      status: 409,
+      body: { code: 'sequence-acknowledged' },
+    });
+    expect(await put('x', 'a', `group-0/${session}/4`)).toMatchObject({
+      status: 409,
+      body: { code: 'session-of-other-group' },
+    });
+    const closed = await settle(test, test.request('DELETE', `/v1/sessions/${group}/${session}`));
+    expect(closed).toMatchObject({ status: 200 });
+    expect(await put('x', 'a', `${group}/${session}/5`)).toMatchObject({
+      status: 410,
+      body: { code: 'session-expired' },
+    });
+    const read = await settle(test, test.request('GET', '/v1/kv/a'));
+    expect(Buffer.from(read.body as Uint8Array).toString()).toBe('three');
+    expect(await settle(test, test.request('POST', '/v1/sessions', { body: {} }))).toMatchObject({
+      status: 400,
+    });
+    const unknown = await settle(test, test.request('POST', '/v1/sessions', { body: { group: 'group-9' } }));
+    expect(unknown).toMatchObject({ status: 404 });
+  });
+});
+
 describe('limits', () => {
   it('act when they are changed', async () => {
     const { plugin, test } = await start();

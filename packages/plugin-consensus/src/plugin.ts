@@ -29,6 +29,7 @@ import { KeyValueService } from './groups/key-value-service.js';
 import type { GroupPlacement } from './groups/placement.js';
 import { groupRoutes } from './http/group-routes.js';
 import { keyValueRoutes } from './http/kv-routes.js';
+import { sessionRoutes } from './http/session-routes.js';
 import { ConsensusScalingManager } from './scaling/consensus-scaling-manager.js';
 import type { NodeStorage } from './storage/index.js';
 import { FileNodeStorage } from './storage/index.js';
@@ -104,7 +105,9 @@ export class UltimateConsensusPlugin extends ConsensusPluginBase {
       () => limits().maxValueBytes,
       () => admitWrite(engine),
     );
-    for (const route of [...routes, ...groupRoutes(router, placements)]) context.routes.add(route);
+    const sessions = sessionRoutes(store, () => admitWrite(engine));
+    for (const route of [...routes, ...sessions, ...groupRoutes(router, placements)])
+      context.routes.add(route);
   }
 
   override async activateAsync(): Promise<void> {

@@ -2,7 +2,6 @@
 // goes on; settles the proposals that wait for them, and serves the reads that wait for the state to get that far.
 
 import type { Clock } from '@datawarehouse/sdk';
-import { isDwError } from '@datawarehouse/sdk';
 import type { Entry, Message, StorageApply } from '../raft/types.js';
 import type { Outcome } from '../state/outcome.js';
 import { applyFailed } from '../state/errors.js';
@@ -114,20 +113,20 @@ export class Applier {
   }
 
   private applyData(entry: Entry): Outcome {
-    let envelope: ReturnType<typeof decodeEnvelope>;
+    let proposer = '';
     try {
-      envelope = decodeEnvelope(entry.data);
+      const envelope = decodeEnvelope(entry.data);
+      proposer = envelope.proposer;
+      const { index, term } = entry;
+      return this.state.apply(envelope.kind, {
+        index,
+        term,
+        proposer,
+        time: envelope.time,
+        data: envelope.data,
+      });
     } catch (error) {
-      // Not ours, on every replica alike: it changes nothing.
-      if (isDwError(error, 'frame-malformed')) return COMMITTED;
-      throw error;
-    }
-    if (envelope.kind !== 'command') return COMMITTED;
-    const { index, term } = entry;
-    const { proposer, time, data } = envelope;
-    try {
-      return this.state.apply({ index, term, proposer, time, data });
-    } catch (error) {
+      // Also an envelope that this version cannot read: to pass over an entry would be to differ from who can.
       throw applyFailed(this.groupId, entry, proposer, error);
     }
   }

@@ -4,12 +4,22 @@
 import { ByteReader } from '../codec/byte-reader.js';
 import { ByteWriter } from '../codec/byte-writer.js';
 import { malformed } from '../errors.js';
+import type { EntryKind } from '../state/group-state.js';
 
-const FORMAT_VERSION = 1;
+export type { EntryKind };
+
+const FORMAT_VERSION = 2;
 const MAX_NODE_ID_BYTES = 256;
 
-/** What the data of an entry is: a command of the group's state machine, or bytes that mean nothing to this plugin. */
-export type EntryKind = 'command' | 'opaque';
+/** In the order of their codes. */
+const KINDS: readonly EntryKind[] = [
+  'command',
+  'opaque',
+  'session-command',
+  'keyed-command',
+  'open-session',
+  'close-session',
+];
 
 /** Longest envelope around the data, in bytes. */
 export const MAX_ENVELOPE_BYTES = 2 + 8 + 2 + MAX_NODE_ID_BYTES + 8;
@@ -29,7 +39,7 @@ export interface EntryEnvelope {
 export function encodeEnvelope(envelope: EntryEnvelope): Buffer {
   const writer = new ByteWriter(envelope.data.length + envelope.proposer.length + 32);
   writer.u8(FORMAT_VERSION);
-  writer.u8(envelope.kind === 'command' ? 0 : 1);
+  writer.u8(KINDS.indexOf(envelope.kind));
   writer.varint(envelope.proposalId);
   writer.text(envelope.proposer);
   writer.f64(envelope.time);
@@ -42,9 +52,10 @@ export function decodeEnvelope(bytes: Uint8Array): EntryEnvelope {
   const reader = new ByteReader(bytes, 'a log entry');
   const version = reader.u8();
   const kind = reader.u8();
-  if (version !== FORMAT_VERSION || kind > 1) throw malformed('a log entry', `format ${version}.${kind}`);
+  if (version !== FORMAT_VERSION || kind >= KINDS.length)
+    throw malformed('a log entry', `format ${version}.${kind}`);
   return {
-    kind: kind === 0 ? 'command' : 'opaque',
+    kind: KINDS[kind] as EntryKind,
     proposalId: reader.varint(),
     proposer: reader.text(MAX_NODE_ID_BYTES),
     time: reader.f64(),

@@ -5,6 +5,7 @@ import type { Clock, Logger } from '@datawarehouse/sdk';
 import { errorMessage, isDwError, nextTurn } from '@datawarehouse/sdk';
 import { snapshotUnavailable } from '../errors.js';
 import type { GroupState } from '../state/group-state.js';
+import type { StateRestorer } from '../state/replicated-state.js';
 import type { GroupStorage } from '../storage/types.js';
 import type { EngineLimits } from './engine-limits.js';
 import type { RaftGroup } from './raft-group.js';
@@ -138,6 +139,20 @@ export async function restoreState(storage: GroupStorage, state: GroupState, clo
 
 async function readInto(state: GroupState, chunks: AsyncIterable<Uint8Array>, clock: Clock): Promise<void> {
   const restorer = state.beginRestore();
+  try {
+    await pushAll(restorer, chunks, clock);
+    await restorer.finish();
+  } catch (error) {
+    restorer.abort?.(error);
+    throw error;
+  }
+}
+
+async function pushAll(
+  restorer: StateRestorer,
+  chunks: AsyncIterable<Uint8Array>,
+  clock: Clock,
+): Promise<void> {
   let since = clock.now();
   for await (const chunk of chunks) {
     await restorer.push(chunk);
@@ -145,5 +160,4 @@ async function readInto(state: GroupState, chunks: AsyncIterable<Uint8Array>, cl
     await nextTurn(clock);
     since = clock.now();
   }
-  await restorer.finish();
 }

@@ -18,7 +18,11 @@ export type ForwardOperation =
   | 'list'
   | 'status'
   | 'transfer'
-  | 'snapshot';
+  | 'snapshot'
+  | 'propose-session-command'
+  | 'propose-keyed-command'
+  | 'propose-open-session'
+  | 'propose-close-session';
 
 const OPERATIONS: readonly ForwardOperation[] = [
   'propose-command',
@@ -28,6 +32,10 @@ const OPERATIONS: readonly ForwardOperation[] = [
   'status',
   'transfer',
   'snapshot',
+  'propose-session-command',
+  'propose-keyed-command',
+  'propose-open-session',
+  'propose-close-session',
 ];
 
 const WHAT = 'a frame of forwarded requests';

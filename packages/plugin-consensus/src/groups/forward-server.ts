@@ -89,6 +89,14 @@ export class ForwardServer {
         return this.propose(request, 'command', deadline);
       case 'propose-opaque':
         return this.propose(request, 'opaque', deadline);
+      case 'propose-session-command':
+        return this.propose(request, 'session-command', deadline);
+      case 'propose-keyed-command':
+        return this.propose(request, 'keyed-command', deadline);
+      case 'propose-open-session':
+        return this.propose(request, 'open-session', deadline);
+      case 'propose-close-session':
+        return this.propose(request, 'close-session', deadline);
       case 'get':
         return this.get(groupId, body, deadline);
       case 'list':

@@ -231,7 +231,7 @@ export class GroupRouter {
     data: Uint8Array,
     options: Partial<RouteOptions>,
   ): Promise<Committed> {
-    const operation = kind === 'command' ? 'propose-command' : 'propose-opaque';
+    const operation: ForwardOperation = `propose-${kind}`;
     const attempt = async ({ peer, relay }: Target): Promise<Committed> => {
       if (peer === undefined) return this.local.propose(groupId, kind, data, deadline, options.signal);
       try {

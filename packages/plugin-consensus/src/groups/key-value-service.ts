@@ -2,6 +2,7 @@
 // turns outcomes into answers and errors.
 
 import type {
+  GroupSession,
   IKeyValueStore,
   KeyValuePage,
   KeyValueReadOptions,
@@ -11,7 +12,7 @@ import type {
 } from '@datawarehouse/sdk';
 import {
   groupFailed,
-  idempotencyKeyReused,
+  groupUnknown,
   keyInvalid,
   overloaded,
   requestInvalid,
@@ -21,9 +22,10 @@ import {
 } from '../errors.js';
 import type { WriteCondition } from '../state/command.js';
 import type { Outcome } from '../state/outcome.js';
-import { MAX_IDEMPOTENCY_KEY_LENGTH, MAX_KEY_BYTES, encodeCommand } from '../state/command.js';
+import { MAX_KEY_BYTES, encodeCommand } from '../state/command.js';
 import { MAX_KEYS_PER_GROUP } from '../state/key-value-state.js';
 import { compareUtf8 } from '../state/utf8-order.js';
+import { closeSession, envelop, openSession, refusalOf } from './command-identity.js';
 import type { GroupRouter } from './group-router.js';
 
 const DEFAULT_LIST_LIMIT = 100;
@@ -126,6 +128,27 @@ export class KeyValueService implements IKeyValueStore {
     });
   }
 
+  /** Opens a session in the group that owns a key, or in a group. @throws DwError `group-unknown`, `no-leader`, …. */
+  openSessionAsync(
+    target: { readonly key: string } | { readonly group: string },
+    signal?: AbortSignal,
+  ): Promise<GroupSession> {
+    return this.counted(async () => {
+      if ('key' in target) checkKey(target.key);
+      const group = 'key' in target ? this.groupOf(target.key) : target.group;
+      if (!this.groupIds.includes(group)) throw groupUnknown(group);
+      return openSession(this.router, group, signal);
+    });
+  }
+
+  /** Closes a session, so that it takes no place. One that is gone is closed. */
+  closeSessionAsync({ group, session }: GroupSession, signal?: AbortSignal): Promise<void> {
+    return this.counted(async () => {
+      if (!this.groupIds.includes(group)) throw groupUnknown(group);
+      await closeSession(this.router, group, session, signal);
+    });
+  }
+
   private async listGroup(
     group: string,
     prefix: string,
@@ -143,20 +166,17 @@ export class KeyValueService implements IKeyValueStore {
     op: 'put' | 'delete',
     key: string,
     value: Uint8Array | undefined,
-    { ifVersion, idempotencyKey, signal }: KeyValueWriteOptions,
+    options: KeyValueWriteOptions,
   ): Promise<{ readonly outcome: Outcome; readonly group: string }> {
-    checkCondition(ifVersion);
-    if (idempotencyKey !== undefined) checkIdempotencyKey(idempotencyKey);
+    checkCondition(options.ifVersion);
     this.writes++;
     const group = this.groupOf(key);
-    const command = encodeCommand(op, key, value, ifVersion, idempotencyKey);
-    const { outcome } = await this.router.propose(
+    const { kind, data, repeatable } = envelop(
+      encodeCommand(op, key, value, options.ifVersion),
       group,
-      'command',
-      command,
-      idempotencyKey !== undefined,
-      signal,
+      options,
     );
+    const { outcome } = await this.router.propose(group, kind, data, repeatable, options.signal);
     return { outcome, group };
   }
 
@@ -189,17 +209,11 @@ function checkCondition(condition: WriteCondition): void {
   }
 }
 
-function checkIdempotencyKey(key: string): void {
-  if (key.length >= 1 && key.length <= MAX_IDEMPOTENCY_KEY_LENGTH && !LONE_SURROGATE.test(key)) return;
-  throw requestInvalid(
-    `The idempotency key has ${key.length} characters`,
-    `use 1 to ${MAX_IDEMPOTENCY_KEY_LENGTH} characters, new for each request`,
-  );
-}
-
 function refusal(key: string, group: string, outcome: Outcome, options: KeyValueWriteOptions): Error {
   if (outcome.status === 'version-mismatch') return versionMismatch(key, outcome.currentVersion);
-  if (outcome.status === 'idempotency-key-reused') return idempotencyKeyReused(options.idempotencyKey ?? '');
   if (outcome.status === 'store-full') return storeFull(group, MAX_KEYS_PER_GROUP);
-  return groupFailed(group, new Error(`an outcome ${outcome.status} for a write`));
+  return (
+    refusalOf(outcome, group, options) ??
+    groupFailed(group, new Error(`an outcome ${outcome.status} for a write`))
+  );
 }

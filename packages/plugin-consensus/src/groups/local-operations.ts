@@ -17,6 +17,11 @@ import type { Outcome } from '../state/outcome.js';
 import { commandKey } from '../state/command.js';
 import type { KeyValueRecord } from '../state/key-value-state.js';
 import { KEY_VALUE_MACHINE } from '../state/replicated-state.js';
+import {
+  decodeKeyedCommand,
+  decodeSessionCommand,
+  decodeSessionId,
+} from '../state/sessions/command-header.js';
 import { keyValuesOf } from './group-key-values.js';
 
 /** What a committed proposal answers. */
@@ -56,10 +61,7 @@ export class LocalOperations {
   ): Promise<Committed> {
     return new Promise((resolve, reject) => {
       const group = this.find(groupId);
-      if (kind === 'command' && group.machine === KEY_VALUE_MACHINE) {
-        const owner = this.groupOf(commandKey(data));
-        if (owner !== groupId) throw groupMismatch(groupId, owner);
-      }
+      this.check(group, kind, data);
       const abandon = (): void => group.abandon(proposal);
       const proposal: Proposal = group.submit(kind, data, deadline, (result) => {
         signal?.removeEventListener('abort', abandon);
@@ -120,9 +122,26 @@ export class LocalOperations {
     return this.find(groupId).snapshots.take(0);
   }
 
+  /** Refuses what would change nothing when it is applied, and keys of other groups. */
+  private check(group: RaftGroup, kind: EntryKind, data: Uint8Array): void {
+    const command = commandOf(kind, data);
+    if (command === undefined || group.machine !== KEY_VALUE_MACHINE) return;
+    const owner = this.groupOf(commandKey(command));
+    if (owner !== group.id) throw groupMismatch(group.id, owner);
+  }
+
   private find(groupId: string): RaftGroup {
     const group = this.engine.group(groupId);
     if (group === undefined) throw groupUnknown(groupId);
     return group;
   }
+}
+
+/** The command in an entry's data, if there is one. @throws DwError `frame-malformed`. */
+function commandOf(kind: EntryKind, data: Uint8Array): Uint8Array | undefined {
+  if (kind === 'command') return data;
+  if (kind === 'session-command') return decodeSessionCommand(data).command;
+  if (kind === 'keyed-command') return decodeKeyedCommand(data).command;
+  if (kind === 'close-session') decodeSessionId(data);
+  return undefined;
 }

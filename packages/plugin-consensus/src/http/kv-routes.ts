@@ -1,9 +1,11 @@
-// The key-value store over HTTP.
+// The key-value store over HTTP. A write with an Idempotency-Key is applied once: under a key of the client's choice as
+// long as the group remembers it (its last 100 000 such keys), under one that names a place in a session for ever.
 
 import type { RouteDefinition, RouteRequest, RouteResponse } from '@datawarehouse/sdk';
 import { Type } from '@datawarehouse/sdk';
 import { keyInvalid, keyNotFound } from '../errors.js';
 import type { KeyValueService } from '../groups/key-value-service.js';
+import { identityOf } from './idempotency-key.js';
 import { conditionOf, consistencyOf, etagOf, limitOf } from './conditions.js';
 
 const WriteResult = Type.Object({ version: Type.Integer(), group: Type.String() });
@@ -112,9 +114,5 @@ function keyOf(request: RouteRequest): string {
 
 function writeOptions({ headers }: RouteRequest) {
   const ifVersion = conditionOf(headers);
-  const idempotencyKey = headers['idempotency-key'];
-  return {
-    ...(ifVersion === undefined ? {} : { ifVersion }),
-    ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
-  };
+  return { ...(ifVersion === undefined ? {} : { ifVersion }), ...identityOf(headers['idempotency-key']) };
 }

@@ -86,6 +86,7 @@ export class PluginState implements ReplicatedState {
         await restored;
         this.answers = answers;
       },
+      abort: (error) => queue.fail(error),
     };
   }
 

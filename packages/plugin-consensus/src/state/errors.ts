@@ -3,6 +3,7 @@
 
 import { DwError, errorMessage } from '@datawarehouse/sdk';
 import type { Entry } from '../raft/types.js';
+import type { SessionCommand } from './sessions/session-table.js';
 
 /** A state machine threw while an entry was applied: the group stands still at the entry before it. */
 export function applyFailed(groupId: string, entry: Entry, proposer: string, cause: unknown): DwError {
@@ -48,5 +49,62 @@ export function machineUnknown(name: string): DwError {
     retryable: true,
     retryAfterMs: 1_000,
     status: 503,
+  });
+}
+
+/** The session of a command was forgotten, closed, or never opened. */
+export function sessionExpired(groupId: string, session: number): DwError {
+  return new DwError({
+    code: 'session-expired',
+    message: `Group ${groupId} has no session ${session}; this request did nothing. Whether an earlier try of the same command was applied is not known any more`,
+    hint: 'open another session, and look at the state before the command is sent under it again',
+    status: 410,
+    details: { groupId, session },
+  });
+}
+
+/** The client said before that it has the outcomes of this sequence and all lower ones. */
+export function sequenceAcknowledged(groupId: string, { session, sequence }: SessionCommand): DwError {
+  return new DwError({
+    code: 'sequence-acknowledged',
+    message: `Session ${session} of group ${groupId} acknowledged sequence ${sequence} before, so its outcome is forgotten; this request did nothing`,
+    hint: 'use a new, higher sequence for each new command',
+    status: 409,
+    details: { groupId, session, sequence },
+  });
+}
+
+/** Two different commands came under one sequence. */
+export function sequenceReused(groupId: string, { session, sequence }: SessionCommand): DwError {
+  return new DwError({
+    code: 'sequence-reused',
+    message: `Sequence ${sequence} of session ${session} of group ${groupId} was used before for another command; nothing was applied`,
+    hint: 'use a new, higher sequence for each new command, and repeat one only to retry that command',
+    status: 422,
+    details: { groupId, session, sequence },
+  });
+}
+
+/** The session keeps as many outcomes as it may. */
+export function sessionFull(groupId: string, session: number): DwError {
+  return new DwError({
+    code: 'session-full',
+    message: `Session ${session} of group ${groupId} keeps as many outcomes as a session may; the command was not applied`,
+    hint: 'acknowledge outcomes by sending the lowest sequence that is still wanted, then send the command again',
+    retryable: true,
+    retryAfterMs: 100,
+    status: 429,
+    details: { groupId, session },
+  });
+}
+
+/** The command is for another group than the one that the session belongs to. */
+export function sessionOfOtherGroup(groupId: string, sessionGroup: string): DwError {
+  return new DwError({
+    code: 'session-of-other-group',
+    message: `The key belongs to group ${groupId} and the session to group ${sessionGroup}; nothing was applied`,
+    hint: 'open a session for each group: POST /v1/sessions with the key',
+    status: 409,
+    details: { groupId, sessionGroup },
   });
 }

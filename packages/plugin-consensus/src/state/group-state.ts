@@ -1,31 +1,143 @@
-// The state of one group as the engine drives it: the group's own part around the state machine that it runs.
+// The state of one group: the sessions of its clients around the state machine that it runs. A command that carries its
+// place in a session, or an idempotency key, reaches the machine once; another copy of it gets the outcome that the
+// first one had. So every machine has exactly-once without doing anything for it.
 
 import type { AppliedEntry } from '@datawarehouse/sdk';
+import { crc32, isDwError } from '@datawarehouse/sdk';
+import { snapshotDamaged } from '../errors.js';
 import type { Outcome } from './outcome.js';
 import type { ReplicatedState, StateRestorer } from './replicated-state.js';
+import { decodeKeyedCommand, decodeSessionCommand, decodeSessionId } from './sessions/command-header.js';
+import { IdempotencyTable } from './sessions/idempotency-table.js';
+import type { SessionTables } from './sessions/session-snapshot.js';
+import { SessionRestorer, sessionSnapshot } from './sessions/session-snapshot.js';
+import { SessionTable } from './sessions/session-table.js';
+import { addHash, formatHash, hashText } from './state-hash.js';
+
+/**
+ * What the data of an entry is: a command of the group's state machine, alone or with what makes it apply once; the
+ * opening or closing of a session; or bytes that mean nothing to this plugin.
+ */
+export type EntryKind =
+  | 'command'
+  | 'opaque'
+  | 'session-command'
+  | 'keyed-command'
+  | 'open-session'
+  | 'close-session';
+
+const COMMITTED: Outcome = { status: 'committed' };
+const EXPIRED: Outcome = { status: 'session-expired' };
+const CLOSED: Outcome = { status: 'session-closed' };
 
 /** What all replicas of a group have in common. */
 export class GroupState {
+  private tables: SessionTables = { sessions: new SessionTable(), keys: new IdempotencyTable() };
+
   /** @param machine The state machine that the group runs. */
   constructor(readonly machine: ReplicatedState) {}
 
-  /** Applies a command to the machine. @throws what the machine throws. */
-  apply(entry: AppliedEntry): Outcome {
-    return this.machine.apply(entry);
+  /** The sessions of the group's clients. Only to be looked at. */
+  get sessions(): Pick<SessionTable, 'size' | 'outcomes' | 'has'> {
+    return this.tables.sessions;
   }
 
-  /** The whole state as of this call. */
+  /**
+   * Applies one entry. Data that does not follow its format changes nothing, on every replica alike.
+   * @throws what the machine throws; nothing is remembered then.
+   */
+  apply(kind: EntryKind, entry: AppliedEntry): Outcome {
+    switch (kind) {
+      case 'command':
+        return this.machine.apply(entry);
+      case 'opaque':
+        return COMMITTED;
+      case 'session-command':
+        return this.applyInSession(entry);
+      case 'keyed-command':
+        return this.applyKeyed(entry);
+      case 'open-session':
+        this.tables.sessions.open(entry.index);
+        return { status: 'session-opened', session: entry.index };
+      case 'close-session':
+        return this.closeSession(entry.data);
+    }
+  }
+
+  /** The whole state as of this call: the sessions first, then what the machine has. */
   snapshot(): Iterable<Uint8Array> {
-    return this.machine.snapshot();
+    return concat(sessionSnapshot(this.tables), this.machine.snapshot());
   }
 
-  /** Begins to take another state in. */
+  /** Begins to take another state in. @throws DwError `snapshot-damaged`, and what the machine throws. */
   beginRestore(): StateRestorer {
-    return this.machine.beginRestore();
+    const own = new SessionRestorer();
+    const machine = this.machine.beginRestore();
+    return {
+      push: (chunk) => {
+        const rest = own.push(chunk);
+        return rest === undefined || rest.length === 0 ? undefined : machine.push(rest);
+      },
+      finish: async () => {
+        if (!own.done) throw snapshotDamaged('it ends early');
+        await machine.finish();
+        this.tables = own.tables;
+      },
+      abort: (error) => machine.abort?.(error),
+    };
   }
 
   /** Equal on replicas that have applied the same entries. */
   stateHash(appliedIndex: number): string {
-    return this.machine.stateHash(appliedIndex);
+    const { sessions, keys } = this.tables;
+    const machine = this.machine.stateHash(appliedIndex);
+    const text = { a: hashText(machine), b: hashText(`${machine}#`) };
+    return formatHash(addHash(addHash(sessions.hash, keys.hash), text), appliedIndex);
   }
+
+  private applyInSession(entry: AppliedEntry): Outcome {
+    const { sessions } = this.tables;
+    const decoded = wellFormed(decodeSessionCommand, entry.data);
+    if (decoded === undefined) return COMMITTED;
+    const { header, command } = decoded;
+    const fingerprint = crc32(command);
+    const known = sessions.admit(header, fingerprint, entry.index);
+    if (known !== undefined) return known;
+    const outcome = this.machine.apply({ ...entry, data: command });
+    sessions.remember(header, fingerprint, outcome);
+    return outcome;
+  }
+
+  private applyKeyed(entry: AppliedEntry): Outcome {
+    const { keys } = this.tables;
+    const decoded = wellFormed(decodeKeyedCommand, entry.data);
+    if (decoded === undefined) return COMMITTED;
+    const { header, command } = decoded;
+    const known = keys.admit(header.key, header.fingerprint, entry.index);
+    if (known !== undefined) return known;
+    const outcome = this.machine.apply({ ...entry, data: command });
+    keys.remember({ ...header, outcome, lastUsed: entry.index });
+    return outcome;
+  }
+
+  private closeSession(data: Uint8Array): Outcome {
+    const id = wellFormed(decodeSessionId, data);
+    if (id === undefined) return COMMITTED;
+    return this.tables.sessions.close(id) ? CLOSED : EXPIRED;
+  }
+}
+
+/** What the bytes say; undefined when they do not follow their format. */
+function wellFormed<T>(decode: (bytes: Uint8Array) => T, bytes: Uint8Array): T | undefined {
+  try {
+    return decode(bytes);
+  } catch (error) {
+    if (isDwError(error, 'frame-malformed')) return undefined;
+    throw error;
+  }
+}
+
+function* concat(first: Iterable<Uint8Array>, second: Iterable<Uint8Array>): Generator<Uint8Array> {
+  yield* first;
+  yield* second;
 }

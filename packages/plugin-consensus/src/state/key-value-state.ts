@@ -3,11 +3,10 @@
 
 import type { AppliedEntry } from '@datawarehouse/sdk';
 import { crc32, isDwError } from '@datawarehouse/sdk';
-import type { Idempotency, KeyValueCommand, WriteCondition } from './command.js';
+import type { KeyValueCommand, WriteCondition } from './command.js';
 import { decodeCommand } from './command.js';
 import type { OrderedView } from './cow-ordered-map.js';
 import { CowOrderedMap } from './cow-ordered-map.js';
-import { IdempotencyTable } from './idempotency-table.js';
 import type { Outcome } from './outcome.js';
 import type { ReplicatedState } from './replicated-state.js';
 import type { HashPair } from './state-hash.js';
@@ -29,12 +28,10 @@ export interface KeyValueRecord {
 }
 
 const COMMITTED: Outcome = { status: 'committed' };
-const KEY_REUSED: Outcome = { status: 'idempotency-key-reused' };
 
 /** The replicated keys and values of one group. */
 export class KeyValueState implements ReplicatedState {
   private records = new CowOrderedMap<KeyValueRecord>();
-  private requests = new IdempotencyTable();
   private sum: HashPair = ZERO_HASH;
   private bytes = 0;
 
@@ -57,8 +54,7 @@ export class KeyValueState implements ReplicatedState {
       if (isDwError(error, 'frame-malformed')) return COMMITTED;
       throw error;
     }
-    if (command.idempotency === undefined) return this.write(command, entry.index);
-    return this.writeOnce(command, command.idempotency, entry.index);
+    return this.write(command, entry.index);
   }
 
   /** A key's record, or undefined. */
@@ -73,7 +69,7 @@ export class KeyValueState implements ReplicatedState {
 
   /** Hash of the whole state as of an applied index: equal on replicas that have applied the same entries. */
   stateHash(appliedIndex: number): string {
-    return formatHash(addHash(this.sum, this.requests.hash), appliedIndex);
+    return formatHash(this.sum, appliedIndex);
   }
 
   /**
@@ -82,7 +78,7 @@ export class KeyValueState implements ReplicatedState {
    */
   snapshot(): Iterable<Uint8Array> {
     const view: OrderedView<KeyValueRecord> = this.records.view();
-    return writeSnapshot(this.requests.view(), view, addHash(this.sum, this.requests.hash));
+    return writeSnapshot(view, this.sum);
   }
 
   /** Replaces the state at once. For a large one use {@link beginRestore}, which can pause between chunks. */
@@ -98,35 +94,21 @@ export class KeyValueState implements ReplicatedState {
    */
   beginRestore(): { push(chunk: Uint8Array): void; finish(): void } {
     const next = new KeyValueState();
-    const restorer = new SnapshotRestorer(
-      (key, fingerprint, outcome) => next.requests.add(key, fingerprint, outcome),
-      (key, value, version) => {
-        const record = makeRecord(key, value, version);
-        if (!next.records.append(key, record)) return false;
-        next.account(undefined, record);
-        return true;
-      },
-    );
+    const restorer = new SnapshotRestorer((key, value, version) => {
+      const record = makeRecord(key, value, version);
+      if (!next.records.append(key, record)) return false;
+      next.account(undefined, record);
+      return true;
+    });
     return {
       push: (chunk) => restorer.push(chunk),
       finish: () => {
-        restorer.finish(next.requests.size, next.records.size, addHash(next.sum, next.requests.hash));
+        restorer.finish(next.records.size, next.sum);
         this.records = next.records;
-        this.requests = next.requests;
         this.sum = next.sum;
         this.bytes = next.bytes;
       },
     };
-  }
-
-  private writeOnce(command: KeyValueCommand, idempotency: Idempotency, index: number): Outcome {
-    const before = this.requests.get(idempotency.key);
-    if (before !== undefined) {
-      return before.fingerprint === idempotency.fingerprint ? before.outcome : KEY_REUSED;
-    }
-    const outcome = this.write(command, index);
-    this.requests.add(idempotency.key, idempotency.fingerprint, outcome);
-    return outcome;
   }
 
   private write(command: KeyValueCommand, index: number): Outcome {

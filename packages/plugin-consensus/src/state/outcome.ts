@@ -1,9 +1,11 @@
 // What became of a command, and the same as bytes: what the proposer is told, and what a retry is told again. One union
 // for all state machines, so that answers travel between nodes and lie in snapshots without anybody knowing whose they are.
 
+import { crc32 } from '@datawarehouse/sdk';
 import type { ByteReader } from '../codec/byte-reader.js';
 import type { ByteWriter } from '../codec/byte-writer.js';
 import { malformed } from '../errors.js';
+import { mix } from './state-hash.js';
 
 /** Longest result of a command of a plugin's state machine, in bytes. */
 export const MAX_RESULT_BYTES = 1_024 * 1_024;
@@ -17,6 +19,16 @@ export type Outcome =
   | { readonly status: 'store-full' }
   /** An opaque entry, or one that is not a command: it is in the log and changed nothing. */
   | { readonly status: 'committed' }
+  | { readonly status: 'session-opened'; readonly session: number }
+  | { readonly status: 'session-closed' }
+  /** There is no session of that id: it was forgotten, closed, or never there. */
+  | { readonly status: 'session-expired' }
+  /** The session said before that it wants no outcome of this sequence or lower ones. */
+  | { readonly status: 'sequence-acknowledged' }
+  /** The sequence was used for another command. */
+  | { readonly status: 'sequence-reused' }
+  /** The session keeps as many outcomes as it may: some must be acknowledged first. */
+  | { readonly status: 'session-full' }
   /** A plugin's state machine applied the command and answered with these bytes. */
   | { readonly status: 'result'; readonly data: Uint8Array };
 
@@ -28,6 +40,12 @@ const STATUS_CODES = {
   'store-full': 5,
   committed: 6,
   result: 7,
+  'session-opened': 8,
+  'session-closed': 9,
+  'session-expired': 10,
+  'sequence-acknowledged': 11,
+  'sequence-reused': 12,
+  'session-full': 13,
 } as const;
 
 /** Writes an outcome: a code, and what that status carries. */
@@ -48,10 +66,49 @@ export function writeOutcome(writer: ByteWriter, outcome: Outcome): void {
     case 'result':
       writer.blob(outcome.data);
       return;
+    case 'session-opened':
+      writer.varint(outcome.session);
+      return;
     case 'idempotency-key-reused':
     case 'store-full':
     case 'committed':
+    case 'session-closed':
+    case 'session-expired':
+    case 'sequence-acknowledged':
+    case 'sequence-reused':
+    case 'session-full':
       return;
+  }
+}
+
+/** Bytes of the result that an outcome carries. */
+export function resultBytes(outcome: Outcome): number {
+  return outcome.status === 'result' ? outcome.data.length : 0;
+}
+
+/** A 32-bit hash of an outcome. */
+export function outcomeHash(outcome: Outcome): number {
+  const code = STATUS_CODES[outcome.status];
+  switch (outcome.status) {
+    case 'written':
+      return mix(code ^ mix(outcome.version));
+    case 'deleted':
+      return mix(code ^ mix(outcome.version * 2 + (outcome.existed ? 1 : 0)));
+    case 'version-mismatch':
+      return mix(code ^ mix(outcome.currentVersion ?? 0));
+    case 'session-opened':
+      return mix(code ^ mix(outcome.session));
+    case 'result':
+      return mix(code ^ crc32(outcome.data));
+    case 'idempotency-key-reused':
+    case 'store-full':
+    case 'committed':
+    case 'session-closed':
+    case 'session-expired':
+    case 'sequence-acknowledged':
+    case 'sequence-reused':
+    case 'session-full':
+      return mix(code);
   }
 }
 
@@ -73,6 +130,18 @@ export function readOutcome(reader: ByteReader): Outcome {
       return { status: 'committed' };
     case STATUS_CODES.result:
       return { status: 'result', data: Uint8Array.from(reader.blob(MAX_RESULT_BYTES)) };
+    case STATUS_CODES['session-opened']:
+      return { status: 'session-opened', session: reader.varint() };
+    case STATUS_CODES['session-closed']:
+      return { status: 'session-closed' };
+    case STATUS_CODES['session-expired']:
+      return { status: 'session-expired' };
+    case STATUS_CODES['sequence-acknowledged']:
+      return { status: 'sequence-acknowledged' };
+    case STATUS_CODES['sequence-reused']:
+      return { status: 'sequence-reused' };
+    case STATUS_CODES['session-full']:
+      return { status: 'session-full' };
     default:
       throw malformed('an outcome', `there is no status ${code}`);
   }

@@ -10,6 +10,8 @@ export interface StateRestorer {
   push(chunk: Uint8Array): void | Promise<void>;
   /** All chunks were given: checks the new state and puts it in place of the old one. */
   finish(): void | Promise<void>;
+  /** No more chunks come: the state stays as it was, and whoever waits for chunks gets this error. */
+  abort?(error: unknown): void;
 }
 
 /**

@@ -43,6 +43,22 @@ export function subtractHash(sum: HashPair, term: HashPair): HashPair {
   return { a: (sum.a - term.a) >>> 0, b: (sum.b - term.b) >>> 0 };
 }
 
+/** A sum that changes in place: for what changes with every entry. */
+export class HashSum implements HashPair {
+  a = 0;
+  b = 0;
+
+  add(term: HashPair): void {
+    this.a = (this.a + term.a) >>> 0;
+    this.b = (this.b + term.b) >>> 0;
+  }
+
+  subtract(term: HashPair): void {
+    this.a = (this.a - term.a) >>> 0;
+    this.b = (this.b - term.b) >>> 0;
+  }
+}
+
 /** A sum and the index it was reached at, as 16 hexadecimal digits. */
 export function formatHash(sum: HashPair, appliedIndex: number): string {
   const low = appliedIndex >>> 0;

@@ -11,4 +11,5 @@ export type {
 } from './key-value-store.js';
 export type { IRaftLogStore, RaftEntryType, RaftLogEntry, RaftPersistentState } from './raft-log-store.js';
 export type { ClusterHealthInfo, ConsensusResult, ConsensusState, RaftRole } from './results.js';
+export type { CommandIdentity, GroupSession, SessionPlace } from './session.js';
 export type { AppliedEntry, IStateMachine } from './state-machine.js';

@@ -1,6 +1,7 @@
 // The replicated key-value store as a service for plugins.
 
 import type { ServiceToken } from '../plugin/service-token.js';
+import type { CommandIdentity, GroupSession } from './session.js';
 import { createToken } from '../plugin/service-token.js';
 
 /** A value with its version. */
@@ -10,11 +11,9 @@ export interface ReplicatedValue {
 }
 
 /** Conditions and identity of a write. */
-export interface KeyValueWriteOptions {
+export interface KeyValueWriteOptions extends CommandIdentity {
   /** Only over this version, or only if `absent`. */
   readonly ifVersion?: number | 'absent';
-  /** A retry with the same key is applied once and gets the first outcome. 1 to 128 characters. */
-  readonly idempotencyKey?: string;
   readonly signal?: AbortSignal;
 }
 
@@ -43,11 +42,23 @@ export interface KeyValuePage {
  * The replicated key-value store. A write that resolved is committed by a majority and on their disks. One that threw
  * did not happen and never will, unless the error's code is `outcome-unknown`.
  *
- * Throws DwError `key-invalid`, `value-too-large` (413), `version-mismatch` (412), `overloaded` (429),
+ * Throws DwError `session-expired` (410), `sequence-acknowledged`, `session-of-other-group` (409), `sequence-reused` (422),
+ * `session-full` (429), `key-invalid`, `value-too-large` (413), `version-mismatch` (412), `overloaded` (429),
  * `no-leader` (503), `outcome-unknown` (503).
  */
 export interface IKeyValueStore {
   putAsync(key: string, value: Uint8Array, options?: KeyValueWriteOptions): Promise<KeyValueWriteResult>;
+  /**
+   * Opens a session in the group that owns a key, or in a group: with it writes are applied once, however often they are
+   * retried. A group keeps a bounded number of sessions; the least recently used goes, and its commands are refused
+   * with `session-expired` from then on.
+   */
+  openSessionAsync(
+    target: { readonly key: string } | { readonly group: string },
+    signal?: AbortSignal,
+  ): Promise<GroupSession>;
+  /** Closes a session that is not needed any more. */
+  closeSessionAsync(session: GroupSession, signal?: AbortSignal): Promise<void>;
   getAsync(key: string, options?: KeyValueReadOptions): Promise<ReplicatedValue | undefined>;
   /** `existed` says whether there was something to delete. */
   deleteAsync(

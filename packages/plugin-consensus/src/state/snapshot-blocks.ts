@@ -1,0 +1,87 @@
+// Snapshots as blocks: a length and a body of whole records, so that a state is written and read piece by piece with
+// little memory, however the chunks are cut on their way.
+
+import { ByteWriter } from '../codec/byte-writer.js';
+import { snapshotDamaged } from '../errors.js';
+
+/** A block is closed when it has so many bytes. */
+export const BLOCK_BYTES = 64 * 1_024;
+/** No block that we write is larger: one record with the largest value that any limit allows. */
+export const MAX_BLOCK_BYTES = 256 * 1_024 * 1_024;
+const LENGTH_BYTES = 4;
+
+/** One block as chunks. */
+export function* block(writer: ByteWriter): Generator<Uint8Array> {
+  const body = writer.finish();
+  const length = Buffer.allocUnsafe(LENGTH_BYTES);
+  length.writeUInt32LE(body.length);
+  yield length;
+  yield body;
+}
+
+/** Records as blocks that begin with their kind. There is at least one block. */
+export function* blocksOf<T>(
+  kind: number,
+  records: Iterable<T>,
+  write: (writer: ByteWriter, record: T) => void,
+): Generator<Uint8Array> {
+  let writer = new ByteWriter(BLOCK_BYTES);
+  writer.u8(kind);
+  for (const record of records) {
+    write(writer, record);
+    if (writer.length < BLOCK_BYTES) continue;
+    yield* block(writer);
+    writer = new ByteWriter(BLOCK_BYTES);
+    writer.u8(kind);
+  }
+  yield* block(writer);
+}
+
+/** Puts blocks together from chunks cut anywhere. */
+export class BlockReader {
+  /** Bytes received that do not make a whole block yet. */
+  private pending: Buffer[] = [];
+  private pendingBytes = 0;
+  /** What the next block has, once its length was read. */
+  private expected: number | undefined;
+
+  /** Whether bytes are left that make no block. */
+  get partial(): boolean {
+    return this.pendingBytes > 0 || this.expected !== undefined;
+  }
+
+  /** Takes the next chunk. It must stay as it is. */
+  push(chunk: Uint8Array): void {
+    if (chunk.length === 0) return;
+    this.pending.push(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
+    this.pendingBytes += chunk.length;
+  }
+
+  /** The next whole block's body; undefined when more chunks are needed. @throws DwError `snapshot-damaged`. */
+  next(): Buffer | undefined {
+    if (this.expected === undefined) {
+      if (this.pendingBytes < LENGTH_BYTES) return undefined;
+      this.expected = this.take(LENGTH_BYTES).readUInt32LE(0);
+      if (this.expected === 0 || this.expected > MAX_BLOCK_BYTES) {
+        throw snapshotDamaged(`a block claims ${this.expected} bytes`);
+      }
+    }
+    if (this.pendingBytes < this.expected) return undefined;
+    const body = this.take(this.expected);
+    this.expected = undefined;
+    return body;
+  }
+
+  /** Takes out what was received and is no block yet. */
+  rest(): Uint8Array {
+    return this.take(this.pendingBytes);
+  }
+
+  private take(bytes: number): Buffer {
+    const joined = this.pending.length === 1 ? (this.pending[0] as Buffer) : Buffer.concat(this.pending);
+    const rest = joined.subarray(bytes);
+    this.pending = rest.length === 0 ? [] : [rest];
+    this.pendingBytes = rest.length;
+    return joined.subarray(0, bytes);
+  }
+}
