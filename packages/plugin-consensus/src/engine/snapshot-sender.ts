@@ -5,7 +5,7 @@
 import type { Clock, IPeerTransport, Logger } from '@datawarehouse/sdk';
 import { errorMessage, isDwError } from '@datawarehouse/sdk';
 import { snapshotTransferFailed } from '../errors.js';
-import { MAX_CHUNK_BYTES, chunkCount, digestOf } from '../storage/snapshot-format.js';
+import { CHUNK_HEADER_BYTES, MAX_CHUNK_BYTES, chunkCount, digestOf } from '../storage/snapshot-format.js';
 import type { GroupStorage, SnapshotSource } from '../storage/types.js';
 import { BandwidthLimit } from './bandwidth-limit.js';
 import { SNAPSHOT_CHANNEL, decodeWanted, encodeTransfer } from './snapshot-transfer.js';
@@ -160,10 +160,12 @@ export class SnapshotSender {
     const failed = new AbortController();
     const both = AbortSignal.any([signal, failed.signal]);
     const lane = async (): Promise<void> => {
+      // Used again only when the answer is there, and so after its bytes have gone.
+      const buffer = Buffer.allocUnsafe(CHUNK_HEADER_BYTES + MAX_CHUNK_BYTES);
       while (next < count) {
         const chunk = next++;
         await this.bandwidth.take(MAX_CHUNK_BYTES, both);
-        const block = await source.read(chunk);
+        const block = await source.read(chunk, buffer);
         await this.request(peer, encodeTransfer({ kind: 'chunk', transfer: id, chunk, block }), both);
         this.byteCount += block.length;
       }

@@ -103,10 +103,10 @@ export async function openSnapshotSource(
     return {
       metadata,
       shape,
-      read: async (chunk) => {
+      read: async (chunk, into) => {
         const offset = start + chunkOffset(chunk);
         const length = chunkLength(shape.bytes, chunk);
-        const block = await readAt(file, path, offset, CHUNK_HEADER_BYTES + length);
+        const block = await readAt(file, path, offset, CHUNK_HEADER_BYTES + length, into);
         if (checkedCrc(block, length) === undefined)
           throw logDamaged(path, offset, 'the checksum of a chunk fails');
         return block;
@@ -136,8 +136,14 @@ async function checkHead(
   return SNAPSHOT_HEAD_BYTES + jsonBytes;
 }
 
-async function readAt(file: StorageFile, path: string, offset: number, length: number): Promise<Buffer> {
-  const bytes = Buffer.allocUnsafe(length);
+async function readAt(
+  file: StorageFile,
+  path: string,
+  offset: number,
+  length: number,
+  into: Buffer = Buffer.allocUnsafe(length),
+): Promise<Buffer> {
+  const bytes = into.subarray(0, length);
   const count = await file.read(bytes, offset);
   if (count < length) throw logDamaged(path, offset + count, 'the snapshot ends early');
   return bytes;

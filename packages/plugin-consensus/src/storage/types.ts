@@ -42,8 +42,12 @@ export interface NodeStorageStatistics {
 export interface SnapshotSource {
   readonly metadata: SnapshotMetadata;
   readonly shape: SnapshotShape;
-  /** A chunk with its header, checked. @throws DwError `raft-log-damaged`. */
-  read(chunk: number): Promise<Uint8Array>;
+  /**
+   * A chunk with its header, checked.
+   * @param into Where to put it, if it has room for the longest; else it gets memory of its own.
+   * @throws DwError `raft-log-damaged`.
+   */
+  read(chunk: number, into?: Buffer): Promise<Uint8Array>;
   close(): Promise<void>;
 }
 
