@@ -4,6 +4,7 @@
 import type { Clock, IRaftLogStore } from '@datawarehouse/sdk';
 import type { ConfState, Entry, HardState, Snapshot, SnapshotMetadata } from '../raft/types.js';
 import { groupNotOpen, snapshotBusy, snapshotGone, snapshotMisplaced, snapshotNotWritten } from './errors.js';
+import { damageOf, readingGroup } from './group-damage.js';
 import { GroupLogStore } from './group-log-store.js';
 import type { GroupLogView } from './group-log-view.js';
 import type { GroupWriter } from './group-writer.js';
@@ -13,7 +14,7 @@ import { openSnapshotSource, readSnapshotChunks } from './snapshot-reader.js';
 import { PartFile } from './snapshot-sink.js';
 import { paced, writeSnapshot } from './snapshot-writer.js';
 import type { StorageFiles } from './storage-files.js';
-import type { GroupStorage, SnapshotSink, SnapshotSource } from './types.js';
+import type { GroupDamage, GroupStorage, SnapshotSink, SnapshotSource } from './types.js';
 
 const EMPTY = new Uint8Array(0);
 /** Snapshots that were received and not installed yet; beyond, the oldest is forgotten. */
@@ -31,6 +32,8 @@ export interface GroupHost {
   readonly inQueue: (writer: GroupWriter, job: () => Promise<void>) => Promise<void>;
   /** Rejects when the storage fails or closes; `release` lets go of it. @throws DwError when it already has. */
   readonly aborted: (groupId: string) => { readonly promise: Promise<never>; readonly release: () => void };
+  /** Told of damage that a read found. */
+  readonly onDamage: (damage: GroupDamage) => void;
   /** Tells of a task that `close` waits for. */
   readonly track: <T>(groupId: string, task: Promise<T>) => Promise<T>;
 }
@@ -79,7 +82,13 @@ export class FileGroupStorage implements GroupStorage {
   }
 
   entries(from: number, to: number, maxBytes: number): readonly Entry[] {
-    return this.view.entries(from, to, maxBytes);
+    try {
+      return this.view.entries(from, to, maxBytes);
+    } catch (error) {
+      const damage = damageOf(this.groupId, error);
+      if (damage !== undefined && !this.#left) this.host.onDamage(damage);
+      throw error;
+    }
   }
 
   snapshot(): Snapshot | undefined {
@@ -140,6 +149,34 @@ export class FileGroupStorage implements GroupStorage {
     const { snapshot } = this.view;
     if (snapshot === undefined) return Promise.reject(snapshotGone(this.groupId));
     return openSnapshotSource(this.host.files, this.groupId, snapshot);
+  }
+
+  /**
+   * Checks all that is sealed: segments and the newest snapshot.
+   * @param pace Waited for before each read, with the bytes that are read.
+   * @throws DwError `raft-log-damaged`; what the disk throws.
+   */
+  async scrub(pace: (bytes: number) => Promise<void>): Promise<void> {
+    for (const segment of this.writer.sealedSegments) {
+      try {
+        await segment.verify(pace);
+      } catch (error) {
+        // It was removed meanwhile.
+        if (this.writer.hasSegment(segment)) throw error;
+      }
+    }
+    const { snapshot } = this.view;
+    if (snapshot === undefined) return;
+    const name = snapshotName(this.groupId, snapshot);
+    try {
+      const chunks = readSnapshotChunks(this.host.files, this.groupId, snapshot);
+      await readingGroup(`${this.host.files.directory}/${name}`, async () => {
+        for await (const chunk of chunks) await pace(chunk.length);
+      });
+    } catch (error) {
+      // A newer one took its place meanwhile.
+      if (this.view.snapshot === snapshot) throw error;
+    }
   }
 
   /** Takes nothing more: the group is destroyed or replaced. */

@@ -6,11 +6,13 @@ import { join } from 'node:path';
 import { storageOptionInvalid } from './errors.js';
 import { fileMapper } from './mapped-file.js';
 import { NodeStorageFiles } from './node-storage-files.js';
+import type { ScrubSettings } from './scrubber.js';
 import type { SegmentOptions } from './segmented-raft-log.js';
 import type { StorageFiles } from './storage-files.js';
 
 const MIB = 1024 * 1024;
 
+const HOUR_MS = 60 * 60 * 1000;
 const RECORD_SLACK_BYTES = 64 * 1024;
 
 /** Opens the journal of a node. `onFailed` is told when it fails at a moment when nobody waits for it. */
@@ -41,6 +43,10 @@ export interface FileNodeStorageOptions {
   readonly cacheBytesPerGroup?: number;
   /** Times that files of replaced groups were moved to `{directory}/damaged` and are kept there. Default 5. */
   readonly keepDamaged?: number;
+  /** Bytes a second at which sealed files are looked over for damage in the background. Default 16 MiB; 0: not at all. */
+  readonly scrubBytesPerSecond?: number;
+  /** Ms from the end of one look over everything to the next. Default 6 hours. */
+  readonly scrubIntervalMs?: number;
   /** Opens the journal in `{directory}/journal`. Default: the SDK's FileAppendLog. */
   readonly openLog?: OpenLog;
   /** Where segments, snapshots and checkpoints are. Default: `directory` on the real disk. */
@@ -63,6 +69,7 @@ export interface StorageSettings {
   readonly cacheBytes: number;
   readonly cacheBytesPerGroup: number;
   readonly keepDamaged: number;
+  readonly scrub: ScrubSettings;
   readonly openLog: OpenLog;
   readonly files: StorageFiles;
   readonly clock: Clock;
@@ -91,6 +98,10 @@ export function settingsOf(options: FileNodeStorageOptions): StorageSettings {
     cacheBytes: bounded('cacheBytes', options.cacheBytes ?? 64 * MIB, 0, 4096 * MIB),
     cacheBytesPerGroup: bounded('cacheBytesPerGroup', options.cacheBytesPerGroup ?? MIB, 0, 1024 * MIB),
     keepDamaged: bounded('keepDamaged', options.keepDamaged ?? 5, 1, 1000),
+    scrub: {
+      bytesPerSecond: bounded('scrubBytesPerSecond', options.scrubBytesPerSecond ?? 16 * MIB, 0, 4096 * MIB),
+      intervalMs: bounded('scrubIntervalMs', options.scrubIntervalMs ?? 6 * HOUR_MS, 1, 1_000 * HOUR_MS),
+    },
     openLog: options.openLog ?? openFileLog(maxRecordBytes, checkpointBytes, clock, ids),
     files: options.files ?? new NodeStorageFiles(options.directory),
     clock,

@@ -19,6 +19,7 @@ import { changeBytes, encodeJournalRecord } from './journal-record.js';
 import { JournalWriter } from './journal-writer.js';
 import { type LogChange, checkChanges } from './log-change.js';
 import { recoverNode } from './recovery.js';
+import { Scrubber } from './scrubber.js';
 import { splitChanges } from './split-changes.js';
 import type { ConfState } from '../raft/types.js';
 import type {
@@ -34,6 +35,7 @@ import type {
 export class FileNodeStorage implements NodeStorage {
   readonly #groups = new Map<string, FileGroupStorage>();
   readonly #lives: GroupLives;
+  readonly #scrubber: Scrubber;
   /** Snapshots being written. */
   readonly #tasks = new GroupTasks();
   readonly #journal: JournalWriter;
@@ -109,8 +111,15 @@ export class FileNodeStorage implements NodeStorage {
         this.#check();
         return this.#tasks.aborted(groupId);
       },
+      onDamage: (damage) => this.#found(damage),
       track: (groupId, task) => this.#tasks.track(groupId, task),
     };
+    this.#scrubber = new Scrubber(
+      settings.clock,
+      settings.scrub,
+      () => [...this.#groups.values()].filter(({ groupId }) => !this.#lives.isDamaged(groupId)),
+      (damage) => this.#found(damage),
+    );
     this.#lives = new GroupLives({
       settings,
       log,
@@ -185,6 +194,8 @@ export class FileNodeStorage implements NodeStorage {
       journalAppends: appends,
       segmentBytes,
       mappedSegments,
+      scrubbedBytes: this.#scrubber.bytes,
+      scrubFailures: this.#scrubber.failures,
     };
   }
 
@@ -306,6 +317,11 @@ export class FileNodeStorage implements NodeStorage {
     }
   }
 
+  /** Damage that came to light while running. A storage that cannot note it has failed, and says so itself. */
+  #found(damage: GroupDamage): void {
+    this.#lives.found(damage).catch((error: unknown) => void this.fail('noting damage', error));
+  }
+
   #known(): { readonly id: string; readonly fresh: boolean } {
     if (this.#identity === undefined) throw new Error('the storage is not open yet');
     return this.#identity;
@@ -334,6 +350,7 @@ export class FileNodeStorage implements NodeStorage {
     await this.#lives.purge();
     // Not before: what is not replayed yet must not be taken for what nobody needs.
     this.#rounds.start();
+    this.#scrubber.start();
   }
 
   #writerHooks(): { readonly keepBytes: () => number; readonly onTaken: (bytes: number) => void } {
@@ -376,6 +393,7 @@ export class FileNodeStorage implements NodeStorage {
     // Writes under way tell their callers themselves how they ended.
     await this.#lastWrite.catch(() => undefined);
     await this.#background.stop();
+    await this.#scrubber.stop();
     // Those writes are durable; what they wait for is only that somebody catches up.
     this.#caughtUp();
     this.#abandon(storageClosed());

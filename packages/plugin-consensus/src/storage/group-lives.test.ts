@@ -3,6 +3,7 @@
 import { mkdtemp, readFile, readdir, rm, writeFile, chmod, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { FakeClock } from '@datawarehouse/sdk/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Entry } from '../raft/types.js';
 import { FileNodeStorage } from './file-node-storage.js';
@@ -173,7 +174,8 @@ async function twoGroups(): Promise<void> {
 async function flip(name: string, at: number): Promise<void> {
   const path = join(directory, name);
   const bytes = await readFile(path);
-  bytes[at] = (bytes[at] as number) ^ 4;
+  const place = at < 0 ? bytes.length + at : at;
+  bytes[place] = (bytes[place] as number) ^ 4;
   await chmod(path, 0o600);
   await writeFile(path, bytes);
 }
@@ -184,9 +186,9 @@ const damages: readonly {
   make(path: string): Promise<void>;
 }[] = [
   {
-    what: 'a flipped bit in a sealed segment',
+    what: 'a flipped bit in the footer of a sealed segment',
     file: 'raft-log-a-0000000011.seg',
-    make: () => flip('raft-log-a-0000000011.seg', 90),
+    make: () => flip('raft-log-a-0000000011.seg', -9),
   },
   {
     what: 'a sealed segment that is shorter than it was',
@@ -218,12 +220,12 @@ describe('a group whose files are damaged', () => {
 
   it('stays damaged over restarts, even when the disk reads well again, until it is replaced', async () => {
     await twoGroups();
-    await flip('raft-log-a-0000000011.seg', 90);
+    await flip('raft-log-a-0000000011.seg', -9);
     const first = await openFiles();
     const found = first.damagedGroups();
     expect(found).toHaveLength(1);
     await first.close();
-    await flip('raft-log-a-0000000011.seg', 90);
+    await flip('raft-log-a-0000000011.seg', -9);
     const storage = await openFiles({ checkpointBytes: 1 });
     expect(storage.damagedGroups()).toEqual(found);
     const anew = await storage.replaceGroup('a', TEST_CONF);
@@ -296,4 +298,72 @@ it('a journal that lost everything is not taken for that of a new storage', asyn
   const error: unknown = await openFiles().catch((thrown: unknown) => thrown);
   expect(error).toMatchObject({ code: 'raft-log-damaged' });
   expect(String(error)).toContain('the journal is empty');
+});
+
+describe('a bit that flips while the node runs', () => {
+  /** A clock whose time passes when it is waited for. */
+  async function pass(clock: FakeClock, until: () => boolean): Promise<void> {
+    for (let turns = 0; turns < 100_000 && !until(); turns++) {
+      clock.advance(50);
+      await new Promise((resolve) => {
+        setImmediate(resolve);
+      });
+    }
+    expect(until()).toBe(true);
+  }
+
+  it('is found by a read, which gives no wrong bytes, and told to whoever listens', async () => {
+    await twoGroups();
+    const storage = await openFiles();
+    const told: GroupDamage[] = [];
+    storage.onGroupDamaged((damage) => told.push(damage));
+    const a = await storage.openGroup('a', TEST_CONF);
+    await flip('raft-log-a-0000000011.seg', 90);
+    expect(() => a.entries(11, 21, Infinity)).toThrow('raft-log-a-0000000011.seg at offset');
+    expect(() => a.entries(11, 21, Infinity)).toThrow('raft-log-a-0000000011.seg at offset');
+    await Promise.resolve();
+    expect(told).toMatchObject([{ groupId: 'a', file: join(directory, 'raft-log-a-0000000011.seg') }]);
+    expect(storage.damagedGroups()).toEqual(told);
+    // What is sound can still be read, and written: it is for the engine to give the replica up.
+    expect(a.entries(1, 11, Infinity)).toHaveLength(10);
+    await storage.write([turn('a', 36, 36)]);
+    await storage.replaceGroup('a', TEST_CONF);
+    expect(storage.damagedGroups()).toEqual([]);
+    await storage.close();
+  });
+
+  it.each(['raft-log-a-0000000011.seg', 'snapshot-a-1-31.snap'])(
+    'in %s is found by looking over everything, before it is needed, and remembered',
+    async (name) => {
+      await twoGroups();
+      const clock = new FakeClock();
+      const storage = await openFiles({ clock, scrubBytesPerSecond: 10_000, scrubIntervalMs: 500 });
+      const told: GroupDamage[] = [];
+      storage.onGroupDamaged((damage) => told.push(damage));
+      await pass(clock, () => storage.statistics().scrubbedBytes > 2_000);
+      expect(told).toEqual([]);
+      await flip(name, 90);
+      await pass(clock, () => told.length > 0);
+      expect(told).toMatchObject([{ groupId: 'a', file: join(directory, name) }]);
+      expect(storage.statistics().scrubFailures).toBe(0);
+      await storage.close();
+      const again = await openFiles();
+      expect(again.damagedGroups()).toEqual(told);
+      await again.close();
+    },
+  );
+
+  it('is not looked for when that is turned off', async () => {
+    await twoGroups();
+    const clock = new FakeClock();
+    const storage = await openFiles({ clock, scrubBytesPerSecond: 0 });
+    for (let turns = 0; turns < 100; turns++) {
+      clock.advance(1_000);
+      await new Promise((resolve) => {
+        setImmediate(resolve);
+      });
+    }
+    expect(storage.statistics().scrubbedBytes).toBe(0);
+    await storage.close();
+  });
 });

@@ -58,6 +58,11 @@ export class GroupLives {
     return [...this.#damaged.values()].sort((a, b) => (a.groupId < b.groupId ? -1 : 1));
   }
 
+  /** Whether a group is known to be damaged. */
+  isDamaged(groupId: string): boolean {
+    return this.#damaged.has(groupId);
+  }
+
   /** Groups that are open no more, but whole if the machine died now: the journal still owes them what it has. */
   get leaving(): Iterable<FileGroupStorage> {
     return this.#leaving;

@@ -25,6 +25,7 @@ export class GroupLogView {
   compacted: { readonly index: number; readonly term: number };
   readonly terms: TermRuns;
   readonly #tail: EntryTail;
+  readonly #termOf = (index: number): number | undefined => this.terms.at(index);
 
   /** @param terms Terms of the entries in `segments`. */
   constructor(
@@ -68,7 +69,7 @@ export class GroupLogView {
     if (to > this.lastIndex + 1) throw logGap(this.groupId, to - 1, this.lastIndex);
     const found: Entry[] = [];
     const inSegments = Math.min(to, this.#tail.first);
-    let bytes = from < inSegments ? this.segments.read(from, inSegments, maxBytes, found) : 0;
+    let bytes = from < inSegments ? this.segments.read(from, inSegments, maxBytes, found, this.#termOf) : 0;
     for (let index = from + found.length; index >= inSegments && index < to; index++) {
       const entry = this.#tail.get(index) as Entry;
       bytes += entryBytes(entry);

@@ -29,7 +29,10 @@ const meta: GroupMeta = {
   hardState: { term: 4, vote: 'n2', commit: 9 },
   snapshot: { index: 7, term: 3, conf: TEST_CONF },
   compacted: { index: 5, term: 3 },
-  segments: [{ start: 1, last: 9, bytes: 333, sealed: false }],
+  segments: [
+    { start: 1, last: 9, bytes: 333, footerBytes: 80, sealed: true },
+    { start: 10, last: 12, bytes: 222, footerBytes: 0, sealed: false },
+  ],
   journalPosition: 77,
 };
 

@@ -134,7 +134,8 @@ function fromJson(value: unknown): GroupMeta | undefined {
     },
     compacted: { index: compacted['index'] as number, term: compacted['term'] as number },
     snapshot,
-    segments,
+    // Checkpoints of old say nothing of footers, because there were none.
+    segments: segments.map((one) => ({ ...one, footerBytes: one.footerBytes ?? 0 })),
   };
 }
 
@@ -146,12 +147,15 @@ export function readSnapshotMetadata(value: unknown): SnapshotMetadata | undefin
   return conf !== undefined && isCount(index) && isCount(term) ? { index, term, conf } : undefined;
 }
 
-function isManifest(value: unknown): value is SegmentManifest {
+type StoredManifest = Omit<SegmentManifest, 'footerBytes'> & { readonly footerBytes?: number };
+
+function isManifest(value: unknown): value is StoredManifest {
   return (
     isRecord(value) &&
     isCount(value['start']) &&
     isCount(value['last']) &&
     isCount(value['bytes']) &&
+    (value['footerBytes'] === undefined || isCount(value['footerBytes'])) &&
     typeof value['sealed'] === 'boolean'
   );
 }

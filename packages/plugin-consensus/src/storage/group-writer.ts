@@ -8,6 +8,7 @@ import type { ConfState, Entry, HardState, SnapshotMetadata } from '../raft/type
 import { type GroupMeta, saveMeta } from './group-meta.js';
 import type { GroupLogView } from './group-log-view.js';
 import type { LogChange } from './log-change.js';
+import type { Segment } from './segment.js';
 import type { SegmentedRaftLog } from './segmented-raft-log.js';
 import { snapshotName } from './snapshot-format.js';
 import type { StorageFiles } from './storage-files.js';
@@ -104,6 +105,16 @@ export class GroupWriter {
   /** Does nothing more: jobs that wait and jobs to come end with `error`. To be called in the queue. */
   retire(error: Error): void {
     this.#retired = error;
+  }
+
+  /** Sealed segments, oldest first, for whoever looks them over. */
+  get sealedSegments(): readonly Segment[] {
+    return this.segments.sealed;
+  }
+
+  /** Whether a segment is still part of the log. */
+  hasSegment(segment: Segment): boolean {
+    return this.segments.has(segment);
   }
 
   /** Notes that a change goes into the journal at `position` or later. */

@@ -167,6 +167,8 @@ export class MemoryNodeStorage implements NodeStorage {
       journalAppends: this.#writes,
       segmentBytes: [...this.#groups.values()].reduce((sum, group) => sum + group.logBytes, 0),
       mappedSegments: 0,
+      scrubbedBytes: 0,
+      scrubFailures: 0,
     };
   }
 

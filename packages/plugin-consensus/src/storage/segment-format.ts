@@ -1,10 +1,12 @@
 // The bytes of a segment file `raft-log-{groupId}-{startIndex}.seg`, all numbers little-endian:
 //
 //   header   magic "DWRL", u16 version, u16 zero, u64 start index, u32 CRC of the group id, u32 CRC of the header
-//   record   u32 length of data, u32 CRC of the rest (seeded with the length), u8 kind, u64 term, u64 index, data
+//   record   u32 length of data, u32 CRC of the rest, u8 kind, u64 term, u64 index, data
+//   footer   of a sealed segment: see segment-footer.ts
 //
 // A record of kind `mark` says that the entries from its index on are void; records that follow replace them. A record
-// names its index and the header its group, so that bytes that landed in the wrong place are found out.
+// names its index and term, and its CRC is seeded with its length and the CRC of its group's id, so that bytes that
+// landed in the wrong place are found out. (In files of version 1 the seed is the length alone.)
 
 import { crc32 } from '@datawarehouse/sdk';
 import type { EntryType } from '../raft/types.js';
@@ -17,7 +19,7 @@ export const RECORD_HEADER_BYTES = 25;
 export const MAX_RECORD_DATA_BYTES = 64 * 1024 * 1024;
 
 const MAGIC = 0x4c_52_57_44;
-const VERSION = 1;
+const VERSION = 2;
 const TWO_32 = 2 ** 32;
 
 /** What a record is. */
@@ -57,23 +59,37 @@ export function encodeSegmentHeader(groupId: string, start: number): Buffer {
   return header;
 }
 
-/** Why a header is not that of the segment; undefined when it is. */
-export function checkSegmentHeader(header: Buffer, groupId: string, start: number): string | undefined {
+/** The version in the header of a group's segment, or why it is not that header. */
+export function readSegmentHeader(
+  header: Buffer,
+  groupId: string,
+  start: number,
+): { readonly version: number } | string {
   if (header.length < SEGMENT_HEADER_BYTES) return 'the header is cut short';
   if (header.readUInt32LE(20) !== crc32(header.subarray(0, 20)) || header.readUInt32LE(0) !== MAGIC) {
     return 'this is no segment header';
   }
-  if (header.readUInt16LE(4) !== VERSION)
-    return `the format version is ${header.readUInt16LE(4)}, not ${VERSION}`;
-  return header.equals(encodeSegmentHeader(groupId, start))
-    ? undefined
-    : 'the header is that of another segment';
+  const version = header.readUInt16LE(4);
+  if (version < 1 || version > VERSION) return `the format version is ${version}, not ${VERSION}`;
+  if (readU64(header, 8) !== start || header.readUInt32LE(16) !== crc32(Buffer.from(groupId))) {
+    return 'the header is that of another segment';
+  }
+  return { version };
 }
+
+/** What the CRCs of a group's records are seeded with. */
+export function recordSeed(version: number, groupId: string): number {
+  return version === 1 ? 0 : crc32(Buffer.from(groupId));
+}
+
+/** The version of segments that are written. */
+export const SEGMENT_VERSION = VERSION;
 
 /** Writes a record into `target` at `offset`, which has room for it. @returns the offset after it. */
 export function encodeRecord(
   target: Buffer,
   offset: number,
+  seed: number,
   kind: RecordKind,
   term: number,
   index: number,
@@ -88,7 +104,7 @@ export function encodeRecord(
   writeU32(target, index % TWO_32, offset + 17);
   writeU32(target, Math.floor(index / TWO_32), offset + 21);
   target.set(data, offset + RECORD_HEADER_BYTES);
-  writeU32(target, crc32(target.subarray(offset + 8, end), data.length), offset + 4);
+  writeU32(target, crc32(target.subarray(offset + 8, end), (seed ^ data.length) >>> 0), offset + 4);
   return end;
 }
 
@@ -98,11 +114,11 @@ export function recordDataBytes(source: Buffer, offset: number): number {
 }
 
 /** Decodes the record at `offset`, all of whose bytes are in `source`; undefined when its checksum fails. */
-export function decodeRecord(source: Buffer, offset: number): SegmentRecord | undefined {
+export function decodeRecord(source: Buffer, offset: number, seed: number): SegmentRecord | undefined {
   const dataBytes = source.readUInt32LE(offset);
   const end = offset + RECORD_HEADER_BYTES + dataBytes;
-  if (source.readUInt32LE(offset + 4) !== crc32(source.subarray(offset + 8, end), dataBytes))
-    return undefined;
+  const crc = crc32(source.subarray(offset + 8, end), (seed ^ dataBytes) >>> 0);
+  if (source.readUInt32LE(offset + 4) !== crc) return undefined;
   const kind = KINDS[source[offset + 8] as number];
   if (kind === undefined) return undefined;
   return { kind, term: readU64(source, offset + 9), index: readU64(source, offset + 17), dataBytes };
@@ -115,11 +131,13 @@ function writeU32(target: Buffer, value: number, offset: number): void {
   target[offset + 3] = value >>> 24;
 }
 
-function writeU64(target: Buffer, value: number, offset: number): void {
+/** Writes a safe integer in eight bytes. */
+export function writeU64(target: Buffer, value: number, offset: number): void {
   target.writeUInt32LE(value % TWO_32, offset);
   target.writeUInt32LE(Math.floor(value / TWO_32), offset + 4);
 }
 
-function readU64(source: Buffer, offset: number): number {
+/** Reads eight bytes as a number; one that is not a safe integer was never written. */
+export function readU64(source: Buffer, offset: number): number {
   return source.readUInt32LE(offset) + source.readUInt32LE(offset + 4) * TWO_32;
 }

@@ -2,22 +2,29 @@
 // over; once full it is sealed: synced, read-only, and mapped while it is among the newest. An array of offsets makes
 // reading by index one step.
 
+import { crc32 } from '@datawarehouse/sdk';
 import type { Entry } from '../raft/types.js';
 import { logDamaged, storageClosed } from './errors.js';
 import { readingGroup } from './group-damage.js';
 import type { FileMapper } from './mapped-file.js';
+import { OffsetIndex } from './offset-index.js';
+import { type SegmentFooter, type TermStart, decodeFooter, encodeFooter } from './segment-footer.js';
 import {
-  MAX_RECORD_DATA_BYTES,
   RECORD_HEADER_BYTES,
   SEGMENT_HEADER_BYTES,
-  checkSegmentHeader,
+  SEGMENT_VERSION,
+  type SegmentRecord,
   decodeRecord,
   encodeRecord,
   encodeSegmentHeader,
+  readSegmentHeader,
   recordDataBytes,
+  recordSeed,
   segmentName,
 } from './segment-format.js';
+import { scanSegment } from './segment-scan.js';
 import type { StorageFile, StorageFiles } from './storage-files.js';
+import { TermRuns } from './term-runs.js';
 
 /** What a checkpoint says of a segment: which part of it counts. Everything after `bytes` is not to be believed. */
 export interface SegmentManifest {
@@ -25,17 +32,27 @@ export interface SegmentManifest {
   /** Last index that counts; `start - 1` when none does. */
   readonly last: number;
   readonly bytes: number;
+  /** Length of the footer that follows `bytes`; 0 when there is none: it is not sealed, or was by an older version. */
+  readonly footerBytes: number;
   readonly sealed: boolean;
 }
 
-const SCAN_BYTES = 256 * 1024;
 const NO_DATA = new Uint8Array(0);
+
+/** The term that the entry at an index must have. */
+export type TermOf = (index: number) => number | undefined;
 
 /** A segment. Reads are synchronous; all else is called by the one writer of its group. */
 export class Segment {
   readonly name: string;
   /** Offset of the record of each index, from `start` on. */
-  readonly #offsets: number[] = [];
+  #offsets = new OffsetIndex();
+  /** Terms of the entries, while it is active. */
+  readonly #terms = new TermRuns();
+  #seed: number;
+  /** CRC over the CRCs of all records written. */
+  #recordsCrc = 0;
+  #footerBytes = 0;
   /** Open for writing while active, for reading when asked, else undefined. */
   #file: StorageFile | undefined;
   #map: Buffer | undefined;
@@ -49,6 +66,7 @@ export class Segment {
     readonly start: number,
   ) {
     this.name = segmentName(groupId, start);
+    this.#seed = recordSeed(SEGMENT_VERSION, groupId);
   }
 
   /** Makes a new, empty, active segment. Its name is durable after the next `syncDirectory`. */
@@ -60,15 +78,16 @@ export class Segment {
   }
 
   /**
-   * Opens a segment as its manifest describes it, reading and checking every record of it. What lies beyond is cut.
-   * @param onEntry Told of each entry that counts, in order of index.
+   * Opens a segment as its manifest describes it: a sealed one by its footer, an active one by reading and checking
+   * every record of it. What lies beyond is cut.
+   * @param onTerm Told of each index that counts and has another term than the one before, and perhaps of others.
    * @throws DwError `raft-log-damaged`.
    */
   static async open(
     files: StorageFiles,
     groupId: string,
     manifest: SegmentManifest,
-    onEntry: (index: number, term: number) => void,
+    onTerm: (index: number, term: number) => void,
   ): Promise<Segment> {
     const segment = new Segment(files, groupId, manifest.start);
     const path = segment.#path();
@@ -76,7 +95,7 @@ export class Segment {
       manifest.sealed ? files.openForReading(segment.name) : files.openForWriting(segment.name),
     );
     try {
-      await readingGroup(path, () => segment.#load(file, manifest, onEntry));
+      await readingGroup(path, () => segment.#load(file, manifest, onTerm));
     } catch (error) {
       await file.close();
       throw error;
@@ -87,7 +106,7 @@ export class Segment {
   }
 
   get last(): number {
-    return this.start + this.#offsets.length - 1;
+    return this.start + this.#offsets.count - 1;
   }
 
   get bytes(): number {
@@ -107,19 +126,20 @@ export class Segment {
   }
 
   get manifest(): SegmentManifest {
-    return { start: this.start, last: this.last, bytes: this.#end, sealed: this.#sealed };
+    const { start, last, sealed } = this;
+    return { start, last, bytes: this.#end, footerBytes: this.#footerBytes, sealed };
   }
 
   /** Bytes of the record of `index`, which is here (with marks that follow it). */
   recordSpan(index: number): number {
     const at = index - this.start;
-    return (this.#offsets[at + 1] ?? this.#end) - (this.#offsets[at] as number);
+    return (this.#offsets.at(at + 1) ?? this.#end) - (this.#offsets.at(at) as number);
   }
 
   /** Bytes of the records from index `from` to before `to`, as far as they are here. */
   bytesBetween(from: number, to: number): number {
-    const begin = this.#offsets[Math.max(0, from - this.start)] ?? this.#end;
-    const end = this.#offsets[Math.max(0, to - this.start)] ?? this.#end;
+    const begin = this.#offsets.at(Math.max(0, from - this.start)) ?? this.#end;
+    const end = this.#offsets.at(Math.max(0, to - this.start)) ?? this.#end;
     return Math.max(0, end - begin);
   }
 
@@ -128,30 +148,38 @@ export class Segment {
     let bytes = 0;
     for (let at = from; at < to; at++) bytes += RECORD_HEADER_BYTES + (entries[at] as Entry).data.length;
     const buffer = Buffer.allocUnsafe(bytes);
-    const offsets: number[] = [];
+    const crcs = Buffer.allocUnsafe((to - from) * 4);
     let offset = 0;
     for (let at = from; at < to; at++) {
       const { type, term, index, data } = entries[at] as Entry;
-      offsets.push(this.#end + offset);
-      offset = encodeRecord(buffer, offset, type, term, index, data);
+      const next = encodeRecord(buffer, offset, this.#seed, type, term, index, data);
+      buffer.copy(crcs, (at - from) * 4, offset + 4, offset + 8);
+      offset = next;
     }
     await this.#active().write([buffer], this.#end);
-    for (const one of offsets) this.#offsets.push(one);
-    this.#end += bytes;
+    for (let at = from; at < to; at++) {
+      const { index, term, data } = entries[at] as Entry;
+      this.#offsets.push(this.#end);
+      this.#terms.push(index, term);
+      this.#end += RECORD_HEADER_BYTES + data.length;
+    }
+    this.#recordsCrc = crc32(crcs, this.#recordsCrc);
   }
 
   /** Voids the entries from `index` on, which is after `start`, by a mark at the end. */
   async mark(index: number): Promise<void> {
     const buffer = Buffer.alloc(RECORD_HEADER_BYTES);
-    encodeRecord(buffer, 0, 'mark', 0, index, NO_DATA);
+    encodeRecord(buffer, 0, this.#seed, 'mark', 0, index, NO_DATA);
     await this.#active().write([buffer], this.#end);
     this.#end += buffer.length;
+    this.#recordsCrc = crc32(buffer.subarray(4, 8), this.#recordsCrc);
     this.cut(index);
   }
 
   /** Voids the entries from `index` on in memory only: the next manifest says so. For a sealed segment. */
   cut(index: number): void {
-    this.#offsets.length = Math.max(0, Math.min(this.#offsets.length, index - this.start));
+    this.#offsets.truncate(index - this.start);
+    this.#terms.truncateFrom(index);
   }
 
   /** Puts all that was written on disk. */
@@ -159,11 +187,19 @@ export class Segment {
     if (!this.#sealed) await this.#active().datasync();
   }
 
-  /** Syncs, makes the file read-only, and lets nothing be added any more. */
+  /** Adds the footer, syncs, makes the file read-only, and lets nothing be added any more. */
   async seal(): Promise<void> {
     if (this.#sealed) return;
     const file = this.#active();
+    const footer = encodeFooter(this.groupId, {
+      start: this.start,
+      offsets: this.#offsets.values(),
+      runs: this.#terms.starts(),
+      recordsCrc: this.#recordsCrc,
+    });
+    await file.write([footer], this.#end);
     await file.datasync();
+    this.#footerBytes = footer.length;
     await this.files.seal(this.name);
     this.#sealed = true;
     this.#file = undefined;
@@ -196,18 +232,43 @@ export class Segment {
 
   /**
    * Reads entries from `from` to before `to`, all of them here.
+   * @param termOf The term that an entry must have.
    * @throws DwError `raft-log-damaged`.
    */
-  read(from: number, to: number, into: Entry[]): void {
-    const begin = this.#offsets[from - this.start] as number;
-    const end = this.#offsets[to - this.start] ?? this.#end;
+  read(from: number, to: number, into: Entry[], termOf: TermOf): void {
+    const begin = this.#offsets.at(from - this.start) as number;
+    const end = this.#offsets.at(to - this.start) ?? this.#end;
     const map = this.#map;
     const bytes = map ?? this.#readSpan(begin, end);
     const base = map === undefined ? begin : 0;
     for (let index = from; index < to; index++) {
-      const offset = (this.#offsets[index - this.start] as number) - base;
-      const limit = (this.#offsets[index - this.start + 1] ?? end) - base;
-      into.push(this.#decode(bytes, offset, limit, index, map !== undefined, base));
+      const offset = (this.#offsets.at(index - this.start) as number) - base;
+      const limit = (this.#offsets.at(index - this.start + 1) ?? end) - base;
+      const entry = this.#decode(bytes, offset, limit, index, map !== undefined, base);
+      // A write that was lost leaves what was there before: sound, and of an earlier term.
+      if (entry.term !== termOf(index)) {
+        throw logDamaged(
+          this.#path(),
+          offset + base,
+          `entry ${index} has term ${entry.term}, not ${termOf(index)}`,
+        );
+      }
+      into.push(entry);
+    }
+  }
+
+  /**
+   * Reads a sealed segment whole, footer included, and checks all of it.
+   * @param pace Waited for before each read, with the bytes that are read then.
+   * @throws DwError `raft-log-damaged`; what the disk throws.
+   */
+  async verify(pace: (bytes: number) => Promise<void>): Promise<void> {
+    const path = this.#path();
+    const file = await readingGroup(path, () => this.files.openForReading(this.name));
+    try {
+      await readingGroup(path, () => this.#verify(file, path, pace));
+    } finally {
+      await file.close();
     }
   }
 
@@ -222,7 +283,7 @@ export class Segment {
   #decode(bytes: Buffer, offset: number, limit: number, index: number, copy: boolean, base: number): Entry {
     const dataBytes = limit - offset < RECORD_HEADER_BYTES ? Infinity : recordDataBytes(bytes, offset);
     const whole = offset + RECORD_HEADER_BYTES + dataBytes <= limit;
-    const record = whole ? decodeRecord(bytes, offset) : undefined;
+    const record = whole ? decodeRecord(bytes, offset, this.#seed) : undefined;
     if (record === undefined || record.kind === 'mark' || record.index !== index) {
       throw logDamaged(this.#path(), offset + base, `there is no sound record of entry ${index}`);
     }
@@ -250,16 +311,37 @@ export class Segment {
     return this.#file;
   }
 
+  async #verify(file: StorageFile, path: string, pace: (bytes: number) => Promise<void>): Promise<void> {
+    const { groupId, start } = this;
+    let last = start - 1;
+    const { recordsCrc } = await scanSegment(
+      { file, path, groupId, start, bytes: this.#end },
+      ({ kind, index }, offset) => {
+        if (kind === 'mark' ? index > last || index < start : index !== last + 1) {
+          throw logDamaged(path, offset, `record ${index} stands where ${last + 1} should`);
+        }
+        last = kind === 'mark' ? index - 1 : index;
+      },
+      pace,
+    );
+    if (recordsCrc !== this.#recordsCrc) {
+      throw logDamaged(path, this.#end, 'together the records are not those that were sealed');
+    }
+    if (this.#footerBytes > 0) await this.#footer(file, this.#end, this.#footerBytes);
+  }
+
   async #load(
     file: StorageFile,
     manifest: SegmentManifest,
-    onEntry: (index: number, term: number) => void,
+    onTerm: (index: number, term: number) => void,
   ): Promise<void> {
     const size = await file.size();
-    if (size < manifest.bytes) {
-      throw logDamaged(this.#path(), size, `the file ends early; it had ${manifest.bytes} bytes`);
-    }
-    const terms = await this.#scan(file, manifest.bytes);
+    const length = manifest.bytes + manifest.footerBytes;
+    if (size < length) throw logDamaged(this.#path(), size, `the file ends early; it had ${length} bytes`);
+    const runs =
+      manifest.footerBytes > 0 ? await this.#readFooter(file, manifest) : await this.#scan(file, manifest);
+    this.#end = manifest.bytes;
+    this.#footerBytes = manifest.footerBytes;
     if (this.last < manifest.last) {
       throw logDamaged(
         this.#path(),
@@ -268,57 +350,54 @@ export class Segment {
       );
     }
     this.cut(manifest.last + 1);
-    for (let index = this.start; index <= this.last; index++) {
-      onEntry(index, terms[index - this.start] as number);
-    }
+    for (const { index, term } of runs) if (index <= manifest.last) onTerm(index, term);
     this.#sealed = manifest.sealed;
     // What was written after the checkpoint may be torn; the journal has it.
     if (!manifest.sealed && size > manifest.bytes) await file.truncate(manifest.bytes);
   }
 
-  /** Reads all records up to `bytes` and fills the offsets. @returns the terms, from `start` on. */
-  async #scan(file: StorageFile, bytes: number): Promise<number[]> {
-    const terms: number[] = [];
-    let window = Buffer.alloc(0);
-    let windowAt = 0;
-    const need = async (offset: number, length: number): Promise<number> => {
-      if (offset + length > bytes) throw logDamaged(this.#path(), offset, 'a record goes beyond the end');
-      if (offset + length > windowAt + window.length) {
-        window = Buffer.allocUnsafe(Math.min(bytes - offset, Math.max(length, SCAN_BYTES)));
-        windowAt = offset;
-        const count = await file.read(window, offset);
-        if (count < window.length) throw logDamaged(this.#path(), offset + count, 'the file ends early');
+  /** Learns from its footer where everything is. @returns where terms begin. */
+  async #readFooter(file: StorageFile, manifest: SegmentManifest): Promise<readonly TermStart[]> {
+    const header = Buffer.alloc(SEGMENT_HEADER_BYTES);
+    const found = readSegmentHeader(header.subarray(0, await file.read(header, 0)), this.groupId, this.start);
+    if (typeof found === 'string') throw logDamaged(this.#path(), 0, found);
+    const footer = await this.#footer(file, manifest.bytes, manifest.footerBytes);
+    this.#seed = recordSeed(found.version, this.groupId);
+    this.#offsets = new OffsetIndex(footer.offsets);
+    this.#recordsCrc = footer.recordsCrc;
+    return footer.runs;
+  }
+
+  async #footer(file: StorageFile, at: number, length: number): Promise<SegmentFooter> {
+    const bytes = Buffer.allocUnsafe(length);
+    const count = await file.read(bytes, at);
+    const footer = decodeFooter(bytes.subarray(0, count), this.groupId, this.start);
+    if (typeof footer === 'string') throw logDamaged(this.#path(), at, footer);
+    return footer;
+  }
+
+  /** Learns from all its records where everything is. @returns where terms begin. */
+  async #scan(file: StorageFile, { bytes }: SegmentManifest): Promise<readonly TermStart[]> {
+    const target = { file, path: this.#path(), groupId: this.groupId, start: this.start, bytes };
+    const { version, recordsCrc } = await scanSegment(target, (record, offset) => this.#note(record, offset));
+    this.#seed = recordSeed(version, this.groupId);
+    this.#recordsCrc = recordsCrc;
+    return this.#terms.starts();
+  }
+
+  /** Takes a record that was read in its turn. */
+  #note({ kind, index, term }: SegmentRecord, offset: number): void {
+    if (kind === 'mark') {
+      if (index < this.start || index > this.last) {
+        throw logDamaged(this.#path(), offset, `a mark at ${index} voids nothing`);
       }
-      return offset - windowAt;
-    };
-    await need(0, SEGMENT_HEADER_BYTES);
-    const wrong = checkSegmentHeader(window.subarray(0, SEGMENT_HEADER_BYTES), this.groupId, this.start);
-    if (wrong !== undefined) throw logDamaged(this.#path(), 0, wrong);
-    for (let offset = SEGMENT_HEADER_BYTES; offset < bytes;) {
-      const headerAt = await need(offset, RECORD_HEADER_BYTES);
-      const dataBytes = recordDataBytes(window, headerAt);
-      if (dataBytes > MAX_RECORD_DATA_BYTES) {
-        throw logDamaged(this.#path(), offset, `a record of ${dataBytes} bytes cannot be`);
-      }
-      const at = await need(offset, RECORD_HEADER_BYTES + dataBytes);
-      const record = decodeRecord(window, at);
-      if (record === undefined) throw logDamaged(this.#path(), offset, 'the checksum of a record fails');
-      if (record.kind === 'mark') {
-        if (record.index < this.start || record.index > this.last) {
-          throw logDamaged(this.#path(), offset, `a mark at ${record.index} voids nothing`);
-        }
-        this.cut(record.index);
-        terms.length = this.#offsets.length;
-      } else if (record.index === this.last + 1) {
-        this.#offsets.push(offset);
-        terms.push(record.term);
-      } else {
-        throw logDamaged(this.#path(), offset, `entry ${record.index} stands where ${this.last + 1} should`);
-      }
-      offset += RECORD_HEADER_BYTES + dataBytes;
+      this.cut(index);
+    } else if (index === this.last + 1) {
+      this.#offsets.push(offset);
+      this.#terms.push(index, term);
+    } else {
+      throw logDamaged(this.#path(), offset, `entry ${index} stands where ${this.last + 1} should`);
     }
-    this.#end = bytes;
-    return terms;
   }
 
   #path(): string {

@@ -8,7 +8,7 @@
 import { entryBytes } from '../raft/entry-size.js';
 import type { Entry } from '../raft/types.js';
 import type { FileMapper } from './mapped-file.js';
-import { Segment, type SegmentManifest } from './segment.js';
+import { Segment, type SegmentManifest, type TermOf } from './segment.js';
 import { parseSegmentName } from './segment-format.js';
 import type { StorageFiles } from './storage-files.js';
 
@@ -54,7 +54,7 @@ export class SegmentedRaftLog {
    * Opens the segments that a checkpoint names and removes those that it does not.
    * @param present Names of the group's segment files.
    * @param next Index that follows the newest entry of the checkpoint.
-   * @param onEntry Told of each entry in order.
+   * @param onTerm Told of each index that has another term than the one before, and perhaps of others, in order.
    * @throws DwError `raft-log-damaged`.
    */
   static async open(
@@ -64,12 +64,12 @@ export class SegmentedRaftLog {
     manifests: readonly SegmentManifest[],
     present: readonly string[],
     next: number,
-    onEntry: (index: number, term: number) => void,
+    onTerm: (index: number, term: number) => void,
   ): Promise<SegmentedRaftLog> {
     const log = new SegmentedRaftLog(files, groupId, options, next);
     try {
       for (const manifest of manifests) {
-        log.#segments.push(await Segment.open(files, groupId, manifest, onEntry));
+        log.#segments.push(await Segment.open(files, groupId, manifest, onTerm));
       }
     } catch (error) {
       await log.close();
@@ -199,10 +199,11 @@ export class SegmentedRaftLog {
   /**
    * Adds entries from `from` to before `to` to `into`, as long as they have fewer than `maxBytes`, but at least one.
    * All of them are in segments.
+   * @param termOf The term that each must have.
    * @returns the bytes added.
    * @throws DwError `raft-log-damaged`.
    */
-  read(from: number, to: number, maxBytes: number, into: Entry[]): number {
+  read(from: number, to: number, maxBytes: number, into: Entry[], termOf: TermOf): number {
     let bytes = 0;
     for (let index = from; index < to;) {
       const segment = this.#segmentOf(index);
@@ -217,12 +218,22 @@ export class SegmentedRaftLog {
         end++;
       }
       if (end === index) return bytes;
-      segment.read(index, end, into);
+      segment.read(index, end, into, termOf);
       if (!segment.mapped && segment.sealed) this.#limitOpen(segment);
       bytes += span;
       index = end;
     }
     return bytes;
+  }
+
+  /** Sealed segments, oldest first. One may be removed while it is looked at. */
+  get sealed(): readonly Segment[] {
+    return this.#segments.filter((segment) => segment.sealed);
+  }
+
+  /** Whether a segment is still part of the log. */
+  has(segment: Segment): boolean {
+    return this.#segments.includes(segment);
   }
 
   async close(): Promise<void> {

@@ -30,6 +30,11 @@ export class TermRuns {
     this.#terms.splice(0, drop);
   }
 
+  /** Where each run begins, and its term. */
+  starts(): { readonly index: number; readonly term: number }[] {
+    return this.#starts.map((index, at) => ({ index, term: this.#terms[at] as number }));
+  }
+
   /** Forgets everything. */
   clear(): void {
     this.#starts.length = 0;

@@ -36,6 +36,10 @@ export interface NodeStorageStatistics {
   readonly journalAppends: number;
   readonly segmentBytes: number;
   readonly mappedSegments: number;
+  /** Bytes of sealed files that were looked over for damage since the start. */
+  readonly scrubbedBytes: number;
+  /** How often the disk did not let something be looked over; it is tried again. */
+  readonly scrubFailures: number;
 }
 
 /** The body of a snapshot, open for being copied chunk by chunk. It stays readable when a newer one takes its place. */
