@@ -89,7 +89,7 @@ async function serve({ peers, directory }) {
   let before = 0;
   setInterval(() => (most = Math.max(most, process.memoryUsage.rss())), 20);
   let storage;
-  process.on('message', async ({ round }) => {
+  const begin = async ({ round }) => {
     await storage?.close();
     await rm(join(directory, 'received'), { recursive: true, force: true });
     if (round === undefined) {
@@ -102,7 +102,8 @@ async function serve({ peers, directory }) {
     before = process.memoryUsage.rss();
     most = before;
     process.send({ ready: true });
-  });
+  };
+  process.on('message', (order) => void begin(order));
   process.on('disconnect', () => process.exit(0));
   process.send({ port: server.address().port });
 }
