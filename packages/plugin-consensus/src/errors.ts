@@ -216,6 +216,18 @@ export function groupFailed(groupId: string, cause: unknown): DwError {
   });
 }
 
+/** The node that was asked has no replica of the group, or none any more. */
+export function noReplica(groupId: string, nodeId: string, leaderId: string | undefined): DwError {
+  return new DwError({
+    code: 'no-replica',
+    message: `Node ${nodeId} has no replica of group ${groupId}; nothing was done`,
+    retryable: true,
+    retryAfterMs: 100,
+    status: 503,
+    details: { leaderId },
+  });
+}
+
 /** There is no such group. */
 export function groupUnknown(groupId: string): DwError {
   return new DwError({

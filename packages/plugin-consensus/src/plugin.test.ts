@@ -333,18 +333,18 @@ describe('limits', () => {
 });
 
 describe('a node whose peers do not answer', () => {
-  it('is not ready, says which groups have no leader, and answers writes with no-leader', async () => {
+  it('is not ready, says for whom it waits, and answers writes with no-leader', async () => {
     const { plugin, test } = await start(['n2', 'n3']);
     expect(plugin.checkHealthAsync()).toEqual({
       status: 'unhealthy',
-      message: 'no leader known for group-1, group-2, group-3',
+      message: expect.stringContaining('waiting to hear from n2, n3') as string,
     });
     const put = await settle(test, test.request('PUT', '/v1/kv/a', { body: Buffer.from('x') }), 10);
     expect(put).toMatchObject({ status: 503, body: { code: 'no-leader', retryable: true } });
     const get = await settle(test, test.request('GET', '/v1/kv/a'), 10);
     expect(get).toMatchObject({ status: 503 });
     const stale = await settle(test, test.request('GET', '/v1/kv/a?consistency=stale'));
-    expect(stale).toMatchObject({ status: 404 });
+    expect(stale).toMatchObject({ status: 503 });
     expect(await plugin.isLeaderAsync()).toBe(false);
   });
 });

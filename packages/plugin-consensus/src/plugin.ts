@@ -26,6 +26,7 @@ import { GroupRouter } from './groups/group-router.js';
 import { rememberGroups } from './groups/group-record.js';
 import { HashRing } from './groups/hash-ring.js';
 import { KeyValueService } from './groups/key-value-service.js';
+import { NodeReplicas } from './groups/node-replicas.js';
 import type { GroupPlacement } from './groups/placement.js';
 import { groupRoutes } from './http/group-routes.js';
 import { keyValueRoutes } from './http/kv-routes.js';
@@ -44,6 +45,7 @@ interface Running {
   readonly placements: readonly GroupPlacement[];
   readonly storage: NodeStorage;
   readonly engine: MultiRaftEngine;
+  readonly replicas: NodeReplicas;
   readonly router: GroupRouter;
   readonly service: ConsensusEngineService;
 }
@@ -74,6 +76,16 @@ export class UltimateConsensusPlugin extends ConsensusPluginBase {
       maxPendingBytes: MAX_PENDING_BYTES,
     });
     context.onDispose(() => storage.close());
+    const replicas = await NodeReplicas.open({
+      nodeId: node.nodeId,
+      transport,
+      storage,
+      store: context.store,
+      storePath: (name) => context.storePath(name),
+      clock,
+      log,
+      placements,
+    });
     const limits = () => this.scaling.current;
     const groupIds = placements.map((placement) => placement.id);
     const ring = new HashRing(groupIds);
@@ -85,16 +97,21 @@ export class UltimateConsensusPlugin extends ConsensusPluginBase {
       clock,
       log,
       limits,
+      gate: replicas.gate,
       onLeaderChanged: (group) => this.leaderChanged(group),
+      onMembersChanged: (group) => this.groupsChanged(group, 'members'),
+      onReplicasChanged: (group, change) => this.groupsChanged(group, change),
     });
+    replicas.attach(engine);
     const router = new GroupRouter(engine, transport, clock, log, placements, groupOf, limits);
     const store = new KeyValueService(router, groupIds, groupOf, limits);
     const service = new ConsensusEngineService(engine, router, transport, placements, groupOf);
     context.onDispose(async () => {
+      replicas.stop();
       router.stop();
       await engine.stop();
     });
-    this.running = { context, placements, storage, engine, router, service };
+    this.running = { context, placements, storage, engine, replicas, router, service };
     services.provide(CONSENSUS_ENGINE, service);
     services.provide(KEY_VALUE_STORE, store);
     const groupCount = placements.length;
@@ -111,12 +128,8 @@ export class UltimateConsensusPlugin extends ConsensusPluginBase {
   }
 
   override async activateAsync(): Promise<void> {
-    const { engine, placements, context } = this.parts();
-    await engine.start(placements);
-    for (const group of engine.all()) {
-      const { voters } = group.raft.conf;
-      context.bus.publish(GroupsChanged, { groupId: group.id, change: 'opened', voters: [...voters] });
-    }
+    const { engine, replicas } = this.parts();
+    await replicas.start(engine);
   }
 
   override async drainAsync(signal: AbortSignal): Promise<void> {
@@ -128,13 +141,16 @@ export class UltimateConsensusPlugin extends ConsensusPluginBase {
     if (running === undefined) return;
     this.running = undefined;
     this.scaling.show(undefined);
+    running.replicas.stop();
     running.router.stop();
     await running.engine.stop();
     await running.storage.close();
   }
 
   override checkHealthAsync(): HealthCheckResult {
-    const { engine } = this.parts();
+    const { engine, replicas } = this.parts();
+    const { obstacle } = replicas;
+    if (obstacle !== undefined) return { status: 'unhealthy', message: obstacle };
     if (engine.failure !== undefined) return { status: 'unhealthy', message: engine.failure.message };
     const failed = engine.all().filter((group) => group.failed !== undefined);
     if (failed.length > 0) {
@@ -189,6 +205,14 @@ export class UltimateConsensusPlugin extends ConsensusPluginBase {
 
   async getClusterHealthAsync(): Promise<ClusterHealthInfo> {
     return this.parts().service.health();
+  }
+
+  private groupsChanged(group: RaftGroup, change: string): void {
+    const { running } = this;
+    if (running === undefined) return;
+    running.router.leaderChanged();
+    const voters = [...group.conf.voters];
+    running.context.bus.publish(GroupsChanged, { groupId: group.id, change, voters });
   }
 
   private leaderChanged(group: RaftGroup): void {

@@ -33,6 +33,8 @@ export class Applier {
     private applied: number,
     /** Takes what the core is to be told once entries are applied. */
     private readonly step: (response: Message) => void,
+    /** Takes on the membership that a `conf-change` entry asks for. */
+    private readonly changeConf: (entry: Entry) => void,
   ) {}
 
   /** Index of the last entry applied. */
@@ -106,9 +108,10 @@ export class Applier {
 
   private applyEntry(entry: Entry): void {
     const { index, term } = entry;
-    // An empty entry is a new leader's no-op.
+    // An empty entry is a new leader's no-op, or all that a witness has of a command.
     const outcome = entry.type === 'normal' && entry.data.length > 0 ? this.applyData(entry) : COMMITTED;
     this.applied = index;
+    if (entry.type === 'conf-change') this.changeConf(entry);
     this.pending.applied(index, term, outcome);
   }
 

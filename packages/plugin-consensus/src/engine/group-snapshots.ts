@@ -87,9 +87,11 @@ export class GroupSnapshots {
     if ((storage.snapshot()?.metadata.index ?? 0) < index) {
       const term = storage.term(index);
       if (term === undefined) throw snapshotUnavailable(id, `the term of entry ${index} is not known`);
-      // Both are of this moment: the view does not change with what is applied while it is written.
+      // All are of this moment: the view does not change with what is applied while it is written, and the members are
+      // those at this index, whatever the core has heard of since.
+      const { conf } = this.group;
       const chunks = state.snapshot();
-      await storage.saveSnapshot({ index, term, conf: this.group.raft.conf }, chunks);
+      await storage.saveSnapshot({ index, term, conf }, chunks);
       this.takenCount++;
       this.host.log.info({ group: id, index }, 'took a snapshot');
     }

@@ -3,6 +3,7 @@
 
 import type { IPeerTransport } from '@datawarehouse/sdk';
 import { isDwError } from '@datawarehouse/sdk';
+import type { PeerGate } from './peer-gate.js';
 import type { RaftGroup } from './raft-group.js';
 
 /** Moves leadership to and from this node. */
@@ -13,6 +14,7 @@ export class Leadership {
   constructor(
     private readonly nodeId: string,
     private readonly transport: IPeerTransport,
+    private readonly gate: PeerGate,
   ) {}
 
   /** This node should lead this group first. */
@@ -28,12 +30,13 @@ export class Leadership {
   /** On a new cluster each group's preferred node stands first, as soon as a majority can hear it. */
   campaignWherePreferred(): void {
     if (this.preferred.size === 0) return;
-    const peers = this.transport.peers().filter((peer) => peer.state === 'connected');
+    const heard = (id: string, state: string): boolean => state === 'connected' && this.gate.agrees(id);
+    const peers = this.transport.peers().filter(({ id, state }) => heard(id, state));
     const connected = new Set([this.nodeId, ...peers.map((peer) => peer.id)]);
     for (const group of this.preferred) {
       const { voters } = group.raft.conf;
-      const heard = voters.filter((voter) => connected.has(voter)).length;
-      if (heard * 2 > voters.length) group.campaign();
+      const inReach = voters.filter((voter) => connected.has(voter)).length;
+      if (inReach * 2 > voters.length) group.campaign();
     }
   }
 }

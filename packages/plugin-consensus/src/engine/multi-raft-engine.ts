@@ -9,7 +9,13 @@
 import { randomBytes } from 'node:crypto';
 import type { Clock, DwError, IPeerTransport, Logger, TimerHandle } from '@datawarehouse/sdk';
 import { errorMessage } from '@datawarehouse/sdk';
-import { draining, engineNotRunning, groupUnknown, storageUnusable } from '../errors.js';
+import {
+  draining,
+  engineNotRunning,
+  groupUnknown,
+  snapshotTransferFailed,
+  storageUnusable,
+} from '../errors.js';
 import { type GroupPlacement, bootstrapConf } from '../groups/placement.js';
 import { makeMessage } from '../raft/message.js';
 import type { ConfState, Message, Snapshot, SnapshotMetadata, StorageAppend } from '../raft/types.js';
@@ -24,6 +30,7 @@ import { START_ELECTION_TIMEOUT_MS, electionTimeoutMs, ticksFor } from './electi
 import type { EngineLimits } from './engine-limits.js';
 import { LatencyHistogram } from './latency-histogram.js';
 import { handOver, Leadership, leadsAny } from './leadership.js';
+import { OPEN_GATE, type PeerGate } from './peer-gate.js';
 import { PeerOutbox, RAFT_CHANNEL } from './peer-outbox.js';
 import { ProposalBudget } from './proposal.js';
 import type { GroupHost, GroupOptions } from './raft-group.js';
@@ -62,8 +69,14 @@ export interface EngineOptions {
   readonly random?: () => number;
   /** The state machines that groups can run besides the key-value store, by name; asked when a group is opened. */
   readonly machines?: ReadonlyMap<string, StateFactory>;
+  /** Whose Raft messages are taken. Default: everybody's. */
+  readonly gate?: PeerGate;
   /** Told when a group has another leader or none. */
   readonly onLeaderChanged?: (group: RaftGroup) => void;
+  /** Told when a group has other members, as of what is applied here. */
+  readonly onMembersChanged?: (group: RaftGroup) => void;
+  /** Told when a group was opened or closed while the node runs. */
+  readonly onReplicasChanged?: (group: RaftGroup, change: 'opened' | 'closed') => void;
 }
 
 /** Drives the Raft groups of one node. */
@@ -78,6 +91,7 @@ export class MultiRaftEngine implements GroupHost {
   private readonly replicas: Replicas;
   private readonly inbox: RaftInbox;
   private readonly leadership: Leadership;
+  private readonly gate: PeerGate;
   private dirty = new Set<RaftGroup>();
   private readonly outbox: PeerOutbox;
   private readonly ticks: TickSource;
@@ -98,13 +112,14 @@ export class MultiRaftEngine implements GroupHost {
     this.incarnation = options.incarnation ?? randomBytes(9).toString('base64url');
     this.clock = clock;
     this.log = log;
+    this.gate = options.gate ?? OPEN_GATE;
     this.replicas = new Replicas(storage, {
       load: (id, machine, groupStorage) => this.load(id, machine, groupStorage),
       opened: (group) => this.groupOpened(group),
       closed: (group) => this.groupClosed(group),
     });
     this.inbox = new RaftInbox(nodeId, log, (id, message) => this.replicas.get(id)?.step(message));
-    this.leadership = new Leadership(nodeId, transport);
+    this.leadership = new Leadership(nodeId, transport, this.gate);
     this.outbox = new PeerOutbox(transport, (peer, id) => this.replicas.get(id)?.reportUnreachable(peer));
     this.ticks = new TickSource(clock, (count) => this.tick(count));
     this.sender = new SnapshotSender(transport, log, clock, options.limits, (id, peer, ok) => {
@@ -227,6 +242,11 @@ export class MultiRaftEngine implements GroupHost {
     return this.replicas.close(id);
   }
 
+  /** Stops a group and removes all that this node has of it: log, snapshots, term and vote. */
+  destroyGroup(id: string): Promise<void> {
+    return this.replicas.destroy(id);
+  }
+
   /** Takes no new work, hands leadership over, and resolves when what was taken is settled or `signal` aborts. */
   async drain(signal: AbortSignal): Promise<void> {
     if (this.state !== 'running') return;
@@ -256,6 +276,11 @@ export class MultiRaftEngine implements GroupHost {
       // Commit indexes only: the group finds them again.
       this.log.warn({ reason: errorMessage(error) }, 'could not write the last commit indexes');
     });
+  }
+
+  /** A peer takes this node's messages from now on, and this node the peer's. */
+  peerAgreed(): void {
+    this.leadership.campaignWherePreferred();
   }
 
   nextProposalId(): number {
@@ -295,6 +320,10 @@ export class MultiRaftEngine implements GroupHost {
     this.options.onLeaderChanged?.(group);
   }
 
+  membersChanged(group: RaftGroup): void {
+    this.options.onMembersChanged?.(group);
+  }
+
   groupFailed(group: RaftGroup, error: unknown): void {
     this.log.error(
       { group: group.id, reason: errorMessage(error), error },
@@ -323,6 +352,7 @@ export class MultiRaftEngine implements GroupHost {
     const { electionTicks, heartbeatTicks } = ticksFor(this.timeoutMs);
     group.setTicks(electionTicks, heartbeatTicks);
     if (this.state === 'running') this.wake(group);
+    this.options.onReplicasChanged?.(group, 'opened');
   }
 
   private groupClosed(group: RaftGroup): void {
@@ -332,6 +362,7 @@ export class MultiRaftEngine implements GroupHost {
     this.sender.stop(group.id);
     this.receiver.stop(group.id);
     group.close();
+    this.options.onReplicasChanged?.(group, 'closed');
     this.options.onLeaderChanged?.(group);
   }
 
@@ -394,12 +425,15 @@ export class MultiRaftEngine implements GroupHost {
     this.disposables.push(
       transport.handle(RAFT_CHANNEL, {
         onMessage: (from, payload) => {
-          if (this.state !== 'stopped' && this.storageFailure === undefined)
-            this.inbox.receive(from, payload);
+          if (this.state === 'stopped' || this.storageFailure !== undefined) return;
+          if (this.gate.accepts(from)) this.inbox.receive(from, payload);
         },
       }),
       transport.handle(SNAPSHOT_CHANNEL, {
-        onRequest: (from, payload) => this.receiver.onRequest(from, payload),
+        onRequest: async (from, payload) => {
+          if (!this.gate.accepts(from)) throw snapshotTransferFailed('its sender has not introduced itself');
+          return this.receiver.onRequest(from, payload);
+        },
       }),
       transport.onPeerStateChanged(() => this.leadership.campaignWherePreferred()),
     );

@@ -48,14 +48,17 @@ export class PendingProposals {
   markAppended(count: number, index: number, term: number): void {
     const taken = this.queue.slice(0, count);
     this.queue = count === this.queue.length ? [] : this.queue.slice(count);
-    taken.forEach((proposal, n) => {
-      proposal.state = 'appended';
-      proposal.index = index + n;
-      proposal.term = term;
-      const there = this.appended.get(index + n);
-      if (there === undefined) this.appended.set(index + n, [proposal]);
-      else there.push(proposal);
-    });
+    taken.forEach((proposal, n) => this.addAppended(proposal, index + n, term));
+  }
+
+  /** Takes in a proposal that is in the log already. Its bytes must have been taken from the budget. */
+  addAppended(proposal: Proposal, index: number, term: number): void {
+    proposal.state = 'appended';
+    proposal.index = index;
+    proposal.term = term;
+    const there = this.appended.get(index);
+    if (there === undefined) this.appended.set(index, [proposal]);
+    else there.push(proposal);
   }
 
   /** An entry was applied: settles what waits at its index. Hot path. */

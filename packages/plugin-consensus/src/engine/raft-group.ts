@@ -6,7 +6,7 @@ import { isDwError } from '@datawarehouse/sdk';
 import { groupClosed, groupFailed, notLeader, overloaded, requestAborted } from '../errors.js';
 import { makeMessage } from '../raft/message.js';
 import { RaftCore } from '../raft/raft-core.js';
-import type { Message, StorageAppend } from '../raft/types.js';
+import type { ConfChange, ConfState, Entry, Message, StorageAppend } from '../raft/types.js';
 import { GroupState } from '../state/group-state.js';
 import type { StateFactory } from '../state/replicated-state.js';
 import type { GroupStorage } from '../storage/types.js';
@@ -15,6 +15,7 @@ import { DiskStall } from './disk-stall.js';
 import type { EngineLimits } from './engine-limits.js';
 import type { EntryKind } from './entry-envelope.js';
 import { encodeEnvelope } from './entry-envelope.js';
+import { GroupConf } from './group-conf.js';
 import { GroupSnapshots, restoreState } from './group-snapshots.js';
 import { PendingProposals } from './pending-proposals.js';
 import type { Proposal, ProposalBudget, ProposalResult } from './proposal.js';
@@ -23,6 +24,7 @@ import { ReadRounds } from './read-rounds.js';
 /** Readies taken in one turn; what is left comes in the next. */
 const MAX_READIES = 8;
 const MIN_READ_RETRY_MS = 100;
+const NO_DATA = new Uint8Array(0);
 
 /** What a group needs of its node. */
 export interface GroupHost {
@@ -48,6 +50,8 @@ export interface GroupHost {
   write(group: RaftGroup, append: StorageAppend): void;
   /** Index of the oldest of the group's snapshots that are on their way to followers. */
   lowestSnapshotSent(group: RaftGroup): number | undefined;
+  /** The group has other members from the last applied entry on. */
+  membersChanged(group: RaftGroup): void;
   /** Leader or role changed. */
   leaderChanged(group: RaftGroup): void;
   /** The group stands still from now on. */
@@ -76,6 +80,7 @@ export class RaftGroup {
   /** Messages of peers that were dropped because the disk has too much to do. */
   droppedAppends = 0;
   private readonly applier: Applier;
+  private readonly members: GroupConf;
   /** True while a received snapshot is being loaded: what became durable meanwhile waits in `held`. */
   private installing = false;
   private held: StorageAppend[] = [];
@@ -121,15 +126,29 @@ export class RaftGroup {
       maxInflightBytes: 16 * 1024 * 1_024,
       checkQuorum: true,
       preVote: true,
+      stepDownOnRemoval: true,
       random: options.random,
       trace: (event, fields) => host.log.debug({ group: id, event, ...fields }, 'raft'),
     });
     this.machine = options.machine.name;
-    this.applier = new Applier(id, state, this.pending, this.reads, host.clock, applied, (response) =>
-      this.core.step(response),
+    this.members = new GroupConf(storage.initialState().conf);
+    this.applier = new Applier(
+      id,
+      state,
+      this.pending,
+      this.reads,
+      host.clock,
+      applied,
+      (response) => this.core.step(response),
+      (entry) => this.changeConf(entry),
     );
     this.stall = new DiskStall(id, host.log);
     this.snapshots = new GroupSnapshots(this, host, () => this.failure !== undefined);
+  }
+
+  /** The members at the last entry applied. */
+  get conf(): ConfState {
+    return this.members.state;
   }
 
   get lastApplied(): number {
@@ -203,6 +222,33 @@ export class RaftGroup {
     return proposal;
   }
 
+  /**
+   * Proposes a membership change at the leader. It is settled like any other proposal: by the entry that is committed at
+   * its index.
+   * @throws DwError as {@link submit}; `conf-change-refused` while another one is under way or when it makes no sense;
+   * `proposal-dropped`.
+   */
+  changeMembers(change: ConfChange, deadline: number, done: (result: ProposalResult) => void): Proposal {
+    const { host } = this;
+    const refusal = host.refusal ?? this.failure;
+    if (refusal !== undefined) throw refusal;
+    const { index, term } = this.core.proposeConfChange(change);
+    host.budget.take(0);
+    const proposal: Proposal = {
+      proposalId: host.nextProposalId(),
+      data: NO_DATA,
+      deadline,
+      submittedAt: host.clock.now(),
+      state: 'appended',
+      index,
+      term,
+      done,
+    };
+    this.pending.addAppended(proposal, index, term);
+    host.wake(this);
+    return proposal;
+  }
+
   /** Stops waiting for a proposal: taken back if it is not in the log, else its outcome is unknown. */
   abandon(proposal: Proposal): void {
     this.pending.abandon(proposal, requestAborted());
@@ -228,7 +274,10 @@ export class RaftGroup {
       this.droppedAppends++;
       return;
     }
-    this.guard(() => this.core.step(message));
+    this.guard(() => {
+      this.core.setTime(this.host.clock.now());
+      this.core.step(message);
+    });
     this.host.wake(this);
   }
 
@@ -236,6 +285,7 @@ export class RaftGroup {
   tick(ticks: number, diskStalled: boolean): void {
     if (this.failure !== undefined || (diskStalled && !this.core.isLeader)) return;
     this.guard(() => {
+      this.core.setTime(this.host.clock.now());
       for (let n = 0; n < ticks; n++) this.core.tick();
       const { clock, electionTimeoutMs } = this.host;
       if (this.core.isLeader && diskStalled) {
@@ -296,6 +346,7 @@ export class RaftGroup {
   /** The group's part of a turn: takes in what waits and hands out what the core wants done. */
   turn(now: number): void {
     this.guard(() => {
+      this.core.setTime(now);
       this.appendProposals();
       if (this.reads.wantsRound) this.reads.startRound(now, (context) => this.askReadIndex(context));
       for (let n = 0; n < MAX_READIES && this.core.hasReady(); n++) this.takeReady();
@@ -435,6 +486,13 @@ export class RaftGroup {
     this.host.leaderChanged(this);
   }
 
+  private changeConf(entry: Entry): void {
+    if (!this.members.apply(this.core, entry)) return;
+    const { conf } = this;
+    this.host.log.info({ group: this.id, index: entry.index, ...conf }, 'the members changed');
+    this.host.membersChanged(this);
+  }
+
   private release(append: StorageAppend): void {
     this.guard(() => {
       for (const response of append.responses) {
@@ -449,7 +507,9 @@ export class RaftGroup {
   private async install(index: number): Promise<void> {
     await this.applier.drained();
     if (this.failure !== undefined || index <= this.lastApplied) return;
-    this.applier.jumpTo(await restoreState(this.storage, this.state, this.host.clock));
+    const applied = await restoreState(this.storage, this.state, this.host.clock);
+    this.applier.jumpTo(applied);
+    if (this.members.become(this.storage.initialState().conf)) this.host.membersChanged(this);
     this.host.log.info({ group: this.id, index: this.lastApplied }, 'installed a snapshot from the leader');
   }
 

@@ -53,6 +53,14 @@ export class Replicas {
     return this.inTurn(id, () => this.closeNow(id));
   }
 
+  /** Closes a group and removes all that this node has of it. */
+  destroy(id: string): Promise<void> {
+    return this.inTurn(id, async () => {
+      await this.closeNow(id);
+      await this.storage.destroyGroup(id);
+    });
+  }
+
   /** Closes a group, does something to what its disk holds, and opens it again. @returns the new replica. */
   reopen(
     id: string,

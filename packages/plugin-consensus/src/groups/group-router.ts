@@ -34,8 +34,11 @@ const TRY_AGAIN = new Set([
   'consensus-not-running',
   'group-failed',
   'group-closed',
+  'no-replica',
   'storage-failed',
 ]);
+/** Those of them that say, when time is up, that there was nobody to ask. */
+const NOBODY = new Set(['not-leader', 'no-replica', 'peer-unreachable']);
 const FIRST_WAIT_MS = 10;
 const LONGEST_WAIT_MS = 100;
 const MAX_LOGGED_FRAMES = 10;
@@ -85,7 +88,7 @@ export class GroupRouter {
     firstRequestId?: number,
   ) {
     this.placements = new Map(placements.map((placement) => [placement.id, placement]));
-    this.local = new LocalOperations(engine, clock, groupOf);
+    this.local = new LocalOperations(engine, clock, groupOf, (id) => this.targets.leaderHint(id));
     this.targets = new RouteTargets(engine, this.local, transport);
     this.client = new ForwardClient(transport, clock, limits, firstRequestId);
     this.server = new ForwardServer(
@@ -280,7 +283,11 @@ export class GroupRouter {
       let failure: DwError;
       try {
         if (target === undefined) throw noLeader(groupId);
-        return await attempt(target);
+        const answer = await attempt(target);
+        if (options.needsLeader && target.peer !== undefined && target.relay !== true) {
+          this.targets.succeeded(placement, target.peer);
+        }
+        return answer;
       } catch (error) {
         if (!isDwError(error)) throw error;
         failure = error;
@@ -292,7 +299,7 @@ export class GroupRouter {
       if (!again || this.stopped) throw this.verdict(failure, lastUnknown);
       const wait = Math.min(FIRST_WAIT_MS * 2 ** Math.min(tries, 8), LONGEST_WAIT_MS);
       if (this.clock.now() + wait >= deadline) {
-        throw this.verdict(failure.code === 'not-leader' ? noLeader(groupId) : failure, lastUnknown);
+        throw this.verdict(NOBODY.has(failure.code) ? noLeader(groupId) : failure, lastUnknown);
       }
       await this.waitForChange(groupId, wait);
     }

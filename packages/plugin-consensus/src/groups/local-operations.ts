@@ -3,8 +3,8 @@
 import type { Clock, DwError, RaftGroupStatus } from '@datawarehouse/sdk';
 import {
   groupMismatch,
-  groupUnknown,
   noLeader,
+  noReplica,
   notLeader,
   transferFailed,
   transferTargetInvalid,
@@ -32,18 +32,21 @@ export interface Committed {
 
 const POLL_MS = 10;
 
-/** Operations on the replicas of this node. Each throws `group-unknown` when the group has none here. */
+/** Operations on the replicas of this node. Each throws `no-replica` when the group has none here. */
 export class LocalOperations {
   constructor(
     private readonly engine: MultiRaftEngine,
     private readonly clock: Clock,
     /** The group that owns a key. */
     private readonly groupOf: (key: string) => string,
+    /** Who was said to lead a group that has no replica here. */
+    private readonly leaderHint: (groupId: string) => string | undefined,
   ) {}
 
   /** Whether the group has a replica here that runs. */
   serves(groupId: string): boolean {
-    return this.engine.refusal === undefined && this.engine.group(groupId)?.failed === undefined;
+    const group = this.engine.group(groupId);
+    return this.engine.refusal === undefined && group !== undefined && group.failed === undefined;
   }
 
   /** Whether the group's leader is here. */
@@ -132,7 +135,7 @@ export class LocalOperations {
 
   private find(groupId: string): RaftGroup {
     const group = this.engine.group(groupId);
-    if (group === undefined) throw groupUnknown(groupId);
+    if (group === undefined) throw noReplica(groupId, this.engine.nodeId, this.leaderHint(groupId));
     return group;
   }
 }

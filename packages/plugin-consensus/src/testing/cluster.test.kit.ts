@@ -2,8 +2,12 @@
 // the test's hand.
 
 import type { KeyValueWriteOptions } from '@datawarehouse/sdk';
+import { MemoryBackingStore } from '@datawarehouse/sdk';
 import { FakeClock, MemoryNetwork, settle } from '@datawarehouse/sdk/testing';
 import { MultiRaftEngine } from '../engine/multi-raft-engine.js';
+import { Acquaintances } from '../groups/identity/acquaintances.js';
+import { IdentityRecord } from '../groups/identity/identity-record.js';
+import { NodeStart } from '../groups/identity/node-start.js';
 import { GroupRouter } from '../groups/group-router.js';
 import { HashRing } from '../groups/hash-ring.js';
 import { KeyValueService } from '../groups/key-value-service.js';
@@ -29,6 +33,9 @@ export interface TestNode {
   readonly engine: MultiRaftEngine;
   readonly router: GroupRouter;
   readonly store: KeyValueService;
+  /** What the node knows of who it and its peers are; absent without `identity`. */
+  readonly start: NodeStart | undefined;
+  readonly record: IdentityRecord | undefined;
   /** Stands for the disk: while it is set, no write becomes durable. */
   stall: Promise<void> | undefined;
   /** Ends the stall. */
@@ -41,6 +48,10 @@ export interface TestClusterOptions {
   readonly groups?: number;
   readonly votersPerGroup?: number;
   readonly limits?: Partial<ConsensusLimits>;
+  /** Nodes introduce themselves to each other, and one whose disk was wiped is known for it. Default false. */
+  readonly identity?: boolean;
+  /** Nodes that exist and vote in nothing at first, besides `nodes`. */
+  readonly spares?: number;
 }
 
 const DEFAULTS = Object.fromEntries(
@@ -60,16 +71,22 @@ export class TestCluster {
   readonly broken = new Set<string>();
   limits: ConsensusLimits;
   private readonly images = new Map<string, MemoryStorageImage>();
+  /** The plugin's store of each node, which lies on the same disk as its Raft storage. */
+  private readonly stores = new Map<string, MemoryBackingStore>();
+  private readonly storageIds = new Map<string, string>();
+  private readonly identity: boolean;
   /** Engines that were cut off as by a crash; stopped at the end so that nothing is left. */
   private readonly dead: TestNode[] = [];
   private seed = 1;
+  private disks = 0;
 
   constructor(options: TestClusterOptions = {}) {
-    const { nodes = 3, groups = 3, votersPerGroup = 3 } = options;
-    this.ids = Array.from({ length: nodes }, (_, n) => `n${n + 1}`);
+    const { nodes = 3, groups = 3, votersPerGroup = 3, spares = 0, identity = false } = options;
+    this.ids = Array.from({ length: nodes + spares }, (_, n) => `n${n + 1}`);
+    this.identity = identity;
     this.limits = { ...DEFAULTS, ...options.limits };
     this.network = new MemoryNetwork({ nodes: this.ids, clock: this.clock });
-    this.placements = placeGroups(this.ids, groups, votersPerGroup);
+    this.placements = placeGroups(this.ids.slice(0, nodes), groups, votersPerGroup);
     this.ring = new HashRing(this.placements.map(({ id }) => id));
   }
 
@@ -102,8 +119,21 @@ export class TestCluster {
     const limits = (): ConsensusLimits => this.limits;
     const log = this.logger(id);
     const router: { current?: GroupRouter } = {};
+    const who: { acquaintances?: Acquaintances; start?: NodeStart } = {};
+    const record = this.identity ? await this.openRecord(id, storage) : undefined;
+    if (record !== undefined) {
+      who.acquaintances = new Acquaintances({
+        transport,
+        record,
+        clock: this.clock,
+        log,
+        onAgreed: () => who.start?.agreed(),
+        onDenied: (peer, error) => who.start?.denied(peer, error),
+      });
+    }
     const engine = new MultiRaftEngine({
       nodeId: id,
+      ...(who.acquaintances === undefined ? {} : { gate: who.acquaintances }),
       transport,
       storage,
       clock: this.clock,
@@ -115,8 +145,14 @@ export class TestCluster {
     const groupOf = (key: string): string => this.ring.groupOf(key);
     router.current = new GroupRouter(engine, transport, this.clock, log, this.placements, groupOf, limits);
     const groupIds = this.placements.map((placement) => placement.id);
+    const { acquaintances } = who;
+    if (record !== undefined && acquaintances !== undefined) {
+      who.start = new NodeStart({ engine, record, acquaintances, placements: this.placements, log });
+    }
     const node: TestNode = {
       id,
+      start: who.start,
+      record,
       storage,
       engine,
       router: router.current,
@@ -130,8 +166,41 @@ export class TestCluster {
       unstall: () => undefined,
     };
     this.nodes.set(id, node);
-    await engine.start(this.placements);
+    if (who.start === undefined) await engine.start(this.placements);
+    else {
+      const onDisk = new Set(storage.groupIds);
+      await who.start.start(this.placements.filter((placement) => onDisk.has(placement.id)));
+    }
     return node;
+  }
+
+  /** Empties the disk of a node that does not run. */
+  wipe(id: string): void {
+    this.images.delete(id);
+    this.stores.delete(id);
+    this.storageIds.delete(id);
+  }
+
+  /** Gives one node that does not run the disk of another one. */
+  copyDisk(from: string, to: string): void {
+    const image = this.images.get(from);
+    if (image !== undefined) this.images.set(to, image);
+    const storageId = this.storageIds.get(from);
+    if (storageId !== undefined) this.storageIds.set(to, storageId);
+  }
+
+  private openRecord(id: string, storage: MemoryNodeStorage): Promise<IdentityRecord> {
+    const known = this.storageIds.get(id);
+    const storageId = known ?? `disk-${++this.disks}`;
+    this.storageIds.set(id, storageId);
+    const store = this.stores.get(id) ?? new MemoryBackingStore();
+    this.stores.set(id, store);
+    const { groupIds } = storage;
+    return IdentityRecord.open(store, 'dw://test/identity', id, {
+      storageId,
+      fresh: known === undefined,
+      groupIds,
+    });
   }
 
   /** Ends a node as kill -9 does: what its disk holds stays. */
@@ -142,6 +211,7 @@ export class TestCluster {
     this.nodes.delete(id);
     this.dead.push(node);
     // Its loop runs on in this process, but nobody hears it and its writes go to a disk that is not looked at again.
+    node.start?.stop();
     void node.engine.stop();
     node.router.stop();
   }
@@ -228,6 +298,7 @@ export class TestCluster {
   async stop(): Promise<void> {
     for (const node of [...this.nodes.values(), ...this.dead]) {
       node.unstall();
+      node.start?.stop();
       node.router.stop();
       await node.engine.stop();
     }
