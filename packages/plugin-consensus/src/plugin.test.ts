@@ -343,7 +343,7 @@ describe('a node whose peers do not answer', () => {
     expect(put).toMatchObject({ status: 503, body: { code: 'no-leader', retryable: true } });
     const get = await settle(test, test.request('GET', '/v1/kv/a'), 10);
     expect(get).toMatchObject({ status: 503 });
-    const stale = await settle(test, test.request('GET', '/v1/kv/a?consistency=stale'));
+    const stale = await settle(test, test.request('GET', '/v1/kv/a?consistency=stale'), 10);
     expect(stale).toMatchObject({ status: 503 });
     expect(await plugin.isLeaderAsync()).toBe(false);
   });
