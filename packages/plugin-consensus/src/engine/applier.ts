@@ -22,6 +22,7 @@ export class Applier {
   /** Entries of the first of them that are done. */
   private offset = 0;
   private whenIdle: (() => void)[] = [];
+  private readonly listeners = new Set<() => void>();
 
   constructor(
     private readonly groupId: string,
@@ -61,6 +62,7 @@ export class Applier {
       for (const response of next.responses) this.step(response);
     }
     this.reads.applied(this.applied);
+    this.tell();
     if (this.queue.length > 0) return true;
     this.idle();
     return false;
@@ -76,6 +78,7 @@ export class Applier {
     this.applied = index;
     this.pending.skipped(index);
     this.reads.applied(index);
+    this.tell();
   }
 
   /** Drops what was not applied. */
@@ -83,6 +86,18 @@ export class Applier {
     this.queue.length = 0;
     this.offset = 0;
     this.idle();
+    this.tell();
+  }
+
+  /** Tells after each slice of applied entries, after a snapshot, and when nothing more is applied. Must not throw. */
+  onApplied(listener: () => void): Disposable {
+    this.listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.listeners.delete(listener) };
+  }
+
+  private tell(): void {
+    if (this.listeners.size === 0) return;
+    for (const listener of this.listeners) listener();
   }
 
   private idle(): void {

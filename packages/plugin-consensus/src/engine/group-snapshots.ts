@@ -130,7 +130,7 @@ export async function restoreState(storage: GroupStorage, state: GroupState, clo
     const snapshot = storage.snapshot();
     if (snapshot === undefined) throw snapshotUnavailable(storage.groupId, 'there is none');
     try {
-      await readInto(state, storage.readSnapshot(), clock);
+      await readInto(state.beginRestore(snapshot.metadata.index), storage.readSnapshot(), clock);
       return snapshot.metadata.index;
     } catch (error) {
       const newest = storage.snapshot()?.metadata.index;
@@ -139,8 +139,11 @@ export async function restoreState(storage: GroupStorage, state: GroupState, clo
   }
 }
 
-async function readInto(state: GroupState, chunks: AsyncIterable<Uint8Array>, clock: Clock): Promise<void> {
-  const restorer = state.beginRestore();
+async function readInto(
+  restorer: StateRestorer,
+  chunks: AsyncIterable<Uint8Array>,
+  clock: Clock,
+): Promise<void> {
   try {
     await pushAll(restorer, chunks, clock);
     await restorer.finish();

@@ -87,6 +87,7 @@ export class RaftGroup {
   private knownLeader: string | undefined;
   private wasLeader = false;
   private failure: DwError | undefined;
+  private stopped: DwError | undefined;
   private readonly stall: DiskStall;
 
   /** Loads the state from the newest snapshot and starts the core. @throws DwError `snapshot-damaged`, `raft-…`. */
@@ -175,6 +176,11 @@ export class RaftGroup {
   /** Why the group stands still; undefined while it runs. */
   get failed(): DwError | undefined {
     return this.failure;
+  }
+
+  /** Why nothing is applied here any more: the group failed, was closed, or its node stops. */
+  get ended(): DwError | undefined {
+    return this.failure ?? this.stopped;
   }
 
   /** Whether there are entries to apply. */
@@ -295,6 +301,11 @@ export class RaftGroup {
     if (this.core.hasReady() || this.pending.queued > 0 || this.reads.wantsRound) this.host.wake(this);
   }
 
+  /** Tells when entries were applied, and when the group stands still. The listener must not throw. */
+  onApplied(listener: () => void): Disposable {
+    return this.applier.onApplied(listener);
+  }
+
   /** Stands for election, unless somebody leads. */
   campaign(): void {
     if (this.failure !== undefined || this.core.leader !== undefined) return;
@@ -398,6 +409,7 @@ export class RaftGroup {
 
   /** Fails everybody who waits. Nothing is to be called afterwards. */
   stop(refusal: DwError, why: string): void {
+    this.stopped ??= refusal;
     this.pending.stop(refusal, why);
     this.reads.stop(refusal);
     this.applier.stop();

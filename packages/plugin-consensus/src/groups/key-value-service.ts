@@ -4,11 +4,13 @@
 import type {
   GroupSession,
   IKeyValueStore,
+  KeyValueChanges,
   KeyValuePage,
   KeyValueReadOptions,
   KeyValueWriteOptions,
   KeyValueWriteResult,
   ReplicatedValue,
+  WatchQuery,
 } from '@datawarehouse/sdk';
 import {
   groupFailed,
@@ -27,9 +29,12 @@ import { MAX_KEYS_PER_GROUP } from '../state/key-value-state.js';
 import { compareUtf8 } from '../state/utf8-order.js';
 import { closeSession, envelop, openSession, refusalOf } from './command-identity.js';
 import type { GroupRouter } from './group-router.js';
+import { watchGroup } from './watch.js';
 
 const DEFAULT_LIST_LIMIT = 100;
 const MAX_LIST_LIMIT = 1_000;
+/** Watches at the same time on one node; each takes a batch of references at most. */
+const MAX_WATCHERS = 10_000;
 /** A code unit that is half of a character, with no other half beside it: no UTF-8 stands for it. */
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
@@ -44,6 +49,7 @@ export class KeyValueService implements IKeyValueStore {
   private underWay = 0;
   private reads = 0;
   private writes = 0;
+  private watchers = 0;
 
   constructor(
     private readonly router: GroupRouter,
@@ -53,8 +59,8 @@ export class KeyValueService implements IKeyValueStore {
   ) {}
 
   /** Operations under way, and how many there were since the start. */
-  get counters(): { readonly underWay: number; readonly reads: number; readonly writes: number } {
-    return { underWay: this.underWay, reads: this.reads, writes: this.writes };
+  get counters() {
+    return { underWay: this.underWay, reads: this.reads, writes: this.writes, watchers: this.watchers };
   }
 
   /** Refuses at once when the node has enough to do. @throws DwError `overloaded`. */
@@ -149,6 +155,29 @@ export class KeyValueService implements IKeyValueStore {
     });
   }
 
+  /**
+   * The changes of a group's keys with a prefix, from this node's replica: each once, in order, however slowly they are
+   * pulled. The first batch comes at once, and says from where the watch goes; end it with the signal or by returning.
+   * Without `after` it begins with what is written after this call.
+   * @throws DwError `version-compacted` when changes after the version are not kept any more: also later, when the reader
+   * is too slow; `replica-not-here`, `group-failed`, `overloaded`, `aborted`.
+   */
+  async *watch(query: WatchQuery, signal?: AbortSignal): AsyncGenerator<KeyValueChanges> {
+    const { group: id, prefix = '', after } = query;
+    if (prefix !== '') checkKey(prefix);
+    if (after !== undefined) checkVersion(after);
+    if (!this.groupIds.includes(id)) throw groupUnknown(id);
+    if (this.watchers >= MAX_WATCHERS) throw overloaded('watchers', 'maxConcurrentOperations', 1_000);
+    this.watchers++;
+    try {
+      const group = this.router.local.replica(id, 'a watch');
+      const from = after ?? (await this.router.local.confirm(id, this.router.deadline())).lastApplied;
+      yield* watchGroup(group, { prefix, after: from, signal });
+    } finally {
+      this.watchers--;
+    }
+  }
+
   private async listGroup(
     group: string,
     prefix: string,
@@ -201,9 +230,13 @@ function checkKey(key: string): void {
 
 function checkCondition(condition: WriteCondition): void {
   if (condition === undefined || condition === 'absent') return;
-  if (!Number.isSafeInteger(condition) || condition < 0) {
+  checkVersion(condition);
+}
+
+function checkVersion(version: number): void {
+  if (!Number.isSafeInteger(version) || version < 0) {
     throw requestInvalid(
-      `${condition} is no version`,
+      `${version} is no version`,
       'give a version that a read or write answered, or "absent"',
     );
   }

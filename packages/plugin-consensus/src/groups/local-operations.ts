@@ -9,6 +9,7 @@ import {
   transferFailed,
   transferTargetInvalid,
 } from '../errors.js';
+import { replicaNotHere } from '../state/errors.js';
 import type { EntryKind } from '../engine/entry-envelope.js';
 import type { MultiRaftEngine } from '../engine/multi-raft-engine.js';
 import type { Proposal } from '../engine/proposal.js';
@@ -88,6 +89,13 @@ export class LocalOperations {
         else reject(group.leader === undefined ? noLeader(groupId) : error);
       });
     });
+  }
+
+  /** The replica of a group here. @throws DwError `replica-not-here`. */
+  replica(groupId: string, what: string): RaftGroup {
+    const group = this.engine.group(groupId);
+    if (group === undefined) throw replicaNotHere(groupId, what);
+    return group;
   }
 
   /** A key as this node has it. */

@@ -108,3 +108,27 @@ export function sessionOfOtherGroup(groupId: string, sessionGroup: string): DwEr
     details: { groupId, sessionGroup },
   });
 }
+
+/** A watcher wants changes that this replica does not keep any more. */
+export function versionCompacted(groupId: string, version: number, oldest: number): DwError {
+  return new DwError({
+    code: 'version-compacted',
+    message: `Group ${groupId} keeps the changes after version ${oldest} on this node, and those after ${version} were asked for`,
+    hint: 'list the keys, and watch from the version of the list',
+    status: 410,
+    details: { groupId, version, oldest },
+  });
+}
+
+/** The group has no replica on this node, and what was asked for needs one. */
+export function replicaNotHere(groupId: string, what: string): DwError {
+  return new DwError({
+    code: 'replica-not-here',
+    message: `Group ${groupId} has no replica on this node, and ${what} needs one`,
+    hint: 'ask one of its voters, which GET /v1/groups names',
+    retryable: true,
+    retryAfterMs: 250,
+    status: 503,
+    details: { groupId },
+  });
+}

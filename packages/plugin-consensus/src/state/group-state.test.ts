@@ -77,7 +77,7 @@ function bytesOf(state: GroupState): Buffer {
 
 async function restored(bytes: Buffer, cut: number, machine: ReplicatedState): Promise<GroupState> {
   const state = new GroupState(machine);
-  const restorer = state.beginRestore();
+  const restorer = state.beginRestore(7);
   for (let at = 0; at < bytes.length; at += cut) await restorer.push(bytes.subarray(at, at + cut));
   await restorer.finish();
   return state;
@@ -148,7 +148,7 @@ describe('a group state', () => {
         expect(other.stateHash(log.length)).toBe(straight.stateHash(log.length));
         expect(bytesOf(other).equals(bytesOf(straight))).toBe(true);
       }),
-      { numRuns: 120 },
+      { numRuns: 120, endOnFailure: true },
     );
   });
 
@@ -202,7 +202,7 @@ describe('a group state', () => {
     open(target, 7);
     const before = target.stateHash(7);
     const refuses = async (bytes: Buffer): Promise<boolean> => {
-      const restorer = target.beginRestore();
+      const restorer = target.beginRestore(7);
       try {
         await restorer.push(bytes);
         await restorer.finish();

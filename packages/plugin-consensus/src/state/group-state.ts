@@ -70,9 +70,9 @@ export class GroupState {
   }
 
   /** Begins to take another state in. @throws DwError `snapshot-damaged`, and what the machine throws. */
-  beginRestore(): StateRestorer {
+  beginRestore(index: number): StateRestorer {
     const own = new SessionRestorer();
-    const machine = this.machine.beginRestore();
+    const machine = this.machine.beginRestore(index);
     return {
       push: (chunk) => {
         const rest = own.push(chunk);

@@ -5,12 +5,14 @@ import type { AppliedEntry } from '@datawarehouse/sdk';
 import { crc32, isDwError } from '@datawarehouse/sdk';
 import type { KeyValueCommand, WriteCondition } from './command.js';
 import { decodeCommand } from './command.js';
+import type { ChangesAfter } from './history/change-history.js';
+import { ChangeHistory } from './history/change-history.js';
 import type { OrderedView } from './cow-ordered-map.js';
 import { CowOrderedMap } from './cow-ordered-map.js';
 import type { Outcome } from './outcome.js';
 import type { ReplicatedState } from './replicated-state.js';
+import { HashSum, formatHash, hashRecord } from './state-hash.js';
 import type { HashPair } from './state-hash.js';
-import { ZERO_HASH, addHash, formatHash, hashRecord, subtractHash } from './state-hash.js';
 import { SnapshotRestorer, writeSnapshot } from './snapshot-format.js';
 
 /**
@@ -32,7 +34,8 @@ const COMMITTED: Outcome = { status: 'committed' };
 /** The replicated keys and values of one group. */
 export class KeyValueState implements ReplicatedState {
   private records = new CowOrderedMap<KeyValueRecord>();
-  private sum: HashPair = ZERO_HASH;
+  private sum = new HashSum();
+  private readonly history = new ChangeHistory();
   private bytes = 0;
 
   /** Number of keys. */
@@ -67,6 +70,14 @@ export class KeyValueState implements ReplicatedState {
     return this.records.page(prefix, after, limit).map(([key, record]) => ({ key, version: record.version }));
   }
 
+  /**
+   * Changes after a version of keys with this prefix, oldest first, as far back as this replica keeps them.
+   * @param applied Index up to which entries were applied.
+   */
+  changesAfter(version: number, prefix: string, applied: number, limit: number): ChangesAfter {
+    return this.history.after(version, prefix, applied, limit);
+  }
+
   /** Hash of the whole state as of an applied index: equal on replicas that have applied the same entries. */
   stateHash(appliedIndex: number): string {
     return formatHash(this.sum, appliedIndex);
@@ -78,12 +89,12 @@ export class KeyValueState implements ReplicatedState {
    */
   snapshot(): Iterable<Uint8Array> {
     const view: OrderedView<KeyValueRecord> = this.records.view();
-    return writeSnapshot(view, this.sum);
+    return writeSnapshot(view, { a: this.sum.a, b: this.sum.b });
   }
 
   /** Replaces the state at once. For a large one use {@link beginRestore}, which can pause between chunks. */
-  restore(chunks: Iterable<Uint8Array>): void {
-    const restorer = this.beginRestore();
+  restore(chunks: Iterable<Uint8Array>, index = 0): void {
+    const restorer = this.beginRestore(index);
     for (const chunk of chunks) restorer.push(chunk);
     restorer.finish();
   }
@@ -92,7 +103,7 @@ export class KeyValueState implements ReplicatedState {
    * Builds another state beside this one, chunk by chunk; `finish` checks it and puts it in this one's place.
    * @throws DwError `snapshot-damaged`, and this state is as it was.
    */
-  beginRestore(): { push(chunk: Uint8Array): void; finish(): void } {
+  beginRestore(index = 0): { push(chunk: Uint8Array): void; finish(): void } {
     const next = new KeyValueState();
     const restorer = new SnapshotRestorer((key, value, version) => {
       const record = makeRecord(key, value, version);
@@ -107,6 +118,7 @@ export class KeyValueState implements ReplicatedState {
         this.records = next.records;
         this.sum = next.sum;
         this.bytes = next.bytes;
+        this.history.reset(index);
       },
     };
   }
@@ -120,6 +132,7 @@ export class KeyValueState implements ReplicatedState {
       if (current !== undefined) {
         this.records.delete(command.key);
         this.account(current, undefined);
+        this.history.push(index, command.key, undefined);
       }
       return { status: 'deleted', version: index, existed: current !== undefined };
     }
@@ -127,16 +140,17 @@ export class KeyValueState implements ReplicatedState {
     const record = makeRecord(command.key, command.value, index);
     this.records.set(command.key, record);
     this.account(current, record);
+    this.history.push(index, command.key, record.value);
     return { status: 'written', version: index };
   }
 
   private account(removed: KeyValueRecord | undefined, added: KeyValueRecord | undefined): void {
     if (removed !== undefined) {
-      this.sum = subtractHash(this.sum, removed.hash);
+      this.sum.subtract(removed.hash);
       this.bytes -= removed.value.length;
     }
     if (added !== undefined) {
-      this.sum = addHash(this.sum, added.hash);
+      this.sum.add(added.hash);
       this.bytes += added.value.length;
     }
   }

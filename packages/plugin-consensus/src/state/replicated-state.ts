@@ -29,8 +29,11 @@ export interface ReplicatedState {
    * show in them. Equal states give equal bytes.
    */
   snapshot(): Iterable<Uint8Array>;
-  /** Begins to build another state beside this one, which takes its place when the restorer has finished. */
-  beginRestore(): StateRestorer;
+  /**
+   * Begins to build another state beside this one, which takes its place when the restorer has finished.
+   * @param index Of the snapshot: the state is that after the entry at this index.
+   */
+  beginRestore(index: number): StateRestorer;
   /** Hash of the state as of an applied index: equal on replicas that have applied the same entries. */
   stateHash(appliedIndex: number): string;
   /** The group is closed on this node, and nothing is called any more. */

@@ -3,11 +3,13 @@ export { KEY_VALUE_STORE } from './key-value-store.js';
 export type { IConsensusEngine, RaftGroupStatus } from './consensus-engine.js';
 export type {
   IKeyValueStore,
+  KeyValueChanges,
   KeyValuePage,
   KeyValueReadOptions,
   KeyValueWriteOptions,
   KeyValueWriteResult,
   ReplicatedValue,
+  WatchQuery,
 } from './key-value-store.js';
 export type { IRaftLogStore, RaftEntryType, RaftLogEntry, RaftPersistentState } from './raft-log-store.js';
 export type { ClusterHealthInfo, ConsensusResult, ConsensusState, RaftRole } from './results.js';

@@ -38,6 +38,28 @@ export interface KeyValuePage {
   readonly next: string | undefined;
 }
 
+/** What is watched. */
+export interface WatchQuery {
+  readonly group: string;
+  /** Only keys that begin so. Default: all. */
+  readonly prefix?: string;
+  /** The last version that the watcher knows; default: what is written from now on. */
+  readonly after?: number;
+}
+
+/** Changes of a group, in the order in which they were applied. */
+export interface KeyValueChanges {
+  readonly group: string;
+  /** `value` is undefined when the key was deleted. Values are not to be changed. */
+  readonly changes: readonly {
+    readonly key: string;
+    readonly version: number;
+    readonly value: Uint8Array | undefined;
+  }[];
+  /** No change up to this version is missing: a watch can go on after it, on any node. */
+  readonly upTo: number;
+}
+
 /**
  * The replicated key-value store. A write that resolved is committed by a majority and on their disks. One that threw
  * did not happen and never will, unless the error's code is `outcome-unknown`.
@@ -57,6 +79,13 @@ export interface IKeyValueStore {
     target: { readonly key: string } | { readonly group: string },
     signal?: AbortSignal,
   ): Promise<GroupSession>;
+  /**
+   * The changes of a group's keys with a prefix: each once and in order, at the pace of whoever pulls them. The first
+   * batch comes at once and says from where the watch goes; a batch may be empty. Needs a replica of the group here.
+   * @throws DwError `version-compacted` when changes are asked for that are not kept any more, also when the reader is
+   * overtaken; `replica-not-here`.
+   */
+  watch(query: WatchQuery, signal?: AbortSignal): AsyncIterable<KeyValueChanges>;
   /** Closes a session that is not needed any more. */
   closeSessionAsync(session: GroupSession, signal?: AbortSignal): Promise<void>;
   getAsync(key: string, options?: KeyValueReadOptions): Promise<ReplicatedValue | undefined>;
