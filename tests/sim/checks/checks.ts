@@ -1,0 +1,177 @@
+// Holds a running simulation against the properties of Raft. It listens where the product's parts meet: what the engine
+// hands to its storage, what it sends, what its groups apply, what the storage finds after a crash. The product knows
+// nothing of it.
+
+import { crc32 } from '@datawarehouse/sdk';
+import type { MultiRaftEngine } from '../../../packages/plugin-consensus/src/engine/multi-raft-engine.js';
+import type { RaftGroup } from '../../../packages/plugin-consensus/src/engine/raft-group.js';
+import type { Entry, Message, StorageAppend } from '../../../packages/plugin-consensus/src/raft/types.js';
+import type {
+  GroupStorage,
+  GroupWrite,
+  NodeStorage,
+} from '../../../packages/plugin-consensus/src/storage/types.js';
+import type { Owner } from '../world/scheduler.js';
+import { GroupRecord } from './group-record.js';
+import { type Logged, ReplicaLog } from './replica-log.js';
+import { Violation } from './violation.js';
+
+/** The checks of one run. */
+export class Checks {
+  private readonly records = new Map<string, GroupRecord>();
+  /** Quorum for each group: of each list more than half are needed. */
+  private readonly members = new Map<string, readonly (readonly string[])[]>();
+
+  /** @param fail Ends the run; what is thrown in the product's own promises would be taken for its failure. */
+  constructor(private readonly fail: (violation: unknown) => void) {}
+
+  /** The record of a group. */
+  group(id: string): GroupRecord {
+    let record = this.records.get(id);
+    if (record === undefined) {
+      record = new GroupRecord(id);
+      this.records.set(id, record);
+    }
+    return record;
+  }
+
+  /** The voters that a group begins with. */
+  bootstrap(id: string, voters: readonly string[]): void {
+    this.members.set(id, [voters]);
+  }
+
+  /** A node's disk was wiped or damaged. */
+  damaged(node: string): void {
+    for (const record of this.records.values()) record.replica(node).damaged = true;
+  }
+
+  /** A node has become leader of a group. */
+  leader(node: string, group: RaftGroup): void {
+    this.guard(() => this.group(group.id).leader(node, group.term));
+  }
+
+  /** The storage as the engine shall see it: what it finds and what it calls durable is taken note of. */
+  watchStorage(node: string, life: Owner, storage: NodeStorage): NodeStorage {
+    const openGroup = async (...given: Parameters<NodeStorage['openGroup']>): Promise<GroupStorage> => {
+      const group = await storage.openGroup(...given);
+      if (life.alive) this.guard(() => this.opened(node, group));
+      return group;
+    };
+    const underWay: (readonly GroupWrite[])[] = [];
+    const write = async (writes: readonly GroupWrite[]): Promise<void> => {
+      underWay.push(writes);
+      await storage.write(writes);
+      const at = underWay.indexOf(writes);
+      if (!life.alive || at < 0) return;
+      // Writes become durable in order: that of one says the same of all before it.
+      for (const one of underWay.splice(0, at + 1).flat()) {
+        this.group(one.groupId).replica(node).durable.take(one, one.entries.map(sumOf));
+      }
+    };
+    const own: Readonly<Record<string | symbol, unknown>> = { openGroup, write };
+    return new Proxy(storage, {
+      get: (target, key) => {
+        if (key in own) return own[key];
+        const value: unknown = Reflect.get(target, key, target);
+        return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+      },
+    });
+  }
+
+  /** Listens to what an engine sends and what it hands to its disk. */
+  watchEngine(node: string, life: Owner, engine: MultiRaftEngine): void {
+    const send = engine.send.bind(engine);
+    const write = engine.write.bind(engine);
+    engine.send = (group, message) => {
+      if (life.alive) this.guard(() => this.sent(node, group.id, message));
+      send(group, message);
+    };
+    engine.write = (group, append) => {
+      if (life.alive) this.guard(() => this.issued(node, group.id, append));
+      write(group, append);
+    };
+  }
+
+  /** Listens to what the groups of an engine apply. */
+  watchGroups(node: string, life: Owner, engine: MultiRaftEngine): void {
+    for (const group of engine.all()) this.watchGroup(node, life, group);
+  }
+
+  private watchGroup(node: string, life: Owner, group: RaftGroup): void {
+    const record = this.group(group.id);
+    const { state } = group;
+    const apply = state.apply.bind(state);
+    record.replica(node).applied = group.lastApplied;
+    state.apply = (entry) => {
+      const outcome = apply(entry);
+      const { index, term } = entry;
+      if (life.alive) this.guard(() => record.applies(node, index, term, state.stateHash(index)));
+      return outcome;
+    };
+  }
+
+  private opened(node: string, storage: GroupStorage): void {
+    const { hardState } = storage.initialState();
+    const found = new ReplicaLog();
+    const entries = new Map<number, Logged>();
+    const first = storage.firstIndex();
+    const last = storage.lastIndex();
+    const snapshot = storage.snapshot()?.metadata.index ?? 0;
+    for (let index = first; index <= last;) {
+      const some = storage.entries(index, last + 1, 1024 * 1024);
+      for (const entry of some) entries.set(entry.index, { term: entry.term, sum: sumOf(entry) });
+      index += some.length;
+    }
+    found.reset(hardState, Math.max(snapshot, first - 1), entries);
+    this.group(storage.groupId).recovered(node, found);
+  }
+
+  private issued(node: string, group: string, append: StorageAppend): void {
+    const record = this.group(group);
+    const { issued } = record.replica(node);
+    const before = issued.hardState;
+    const sums = append.entries.map(sumOf);
+    append.entries.forEach((entry, at) => {
+      const previous = at > 0 ? append.entries[at - 1]?.term : issued.at(entry.index - 1)?.term;
+      record.appended(node, entry.index, { term: entry.term, sum: sums[at] as number }, previous);
+    });
+    issued.take(append, sums);
+    const { hardState } = append;
+    if (hardState === undefined) return;
+    const { term, vote, commit } = hardState;
+    if (term < before.term || commit < before.commit) {
+      const was = `term ${before.term}, commit ${before.commit}`;
+      throw new Violation('never backwards', `${node} goes to term ${term}, commit ${commit} from ${was}`);
+    }
+    if (term === before.term && before.vote !== undefined && vote !== before.vote) {
+      throw new Violation('one vote a term', `${node} changes its vote in term ${term}`);
+    }
+    record.commits(node, before.commit, commit, this.members.get(group) ?? []);
+  }
+
+  private sent(node: string, group: string, message: Message): void {
+    if (message.reject) return;
+    const record = this.group(group);
+    if (message.type === 'vote-response') {
+      record.voted(node, message.term, message.to);
+      const { term, vote } = record.replica(node).durable.hardState;
+      if (term > message.term || (term === message.term && vote === message.to)) return;
+      throw new Violation('votes are durable', `${node} votes in term ${message.term}; on disk is ${term}`);
+    }
+    if (message.type === 'append-response')
+      record.acknowledges(node, message.to, message.term, message.index);
+  }
+
+  private guard(check: () => void): void {
+    try {
+      check();
+    } catch (violation) {
+      this.fail(violation);
+    }
+  }
+}
+
+/** Checksum of what an entry holds. */
+function sumOf(entry: Entry): number {
+  return crc32(entry.data, entry.type === 'normal' ? 0 : 1);
+}

@@ -1,0 +1,276 @@
+// One simulation: a cluster, its clients and its nemesis, under one seed. First everything goes wrong that the seed
+// chooses; then the world is healed for a majority, and progress is demanded.
+
+import { errorMessage } from '@datawarehouse/sdk';
+import { HashRing } from '../../packages/plugin-consensus/src/groups/hash-ring.js';
+import { placeGroups } from '../../packages/plugin-consensus/src/groups/placement.js';
+import {
+  CONSENSUS_LIMITS,
+  type ConsensusLimits,
+} from '../../packages/plugin-consensus/src/scaling/consensus-limits.js';
+import { checkLinearizable, explain } from '../linearizability/checker.js';
+import { Checks } from './checks/checks.js';
+import { Violation } from './checks/violation.js';
+import { Clients } from './world/clients.js';
+import { FAULTS, Nemesis } from './world/nemesis.js';
+import { Prng } from './world/prng.js';
+import { type Owner, Scheduler } from './world/scheduler.js';
+import { SimNetwork } from './world/sim-network.js';
+import { type Setting, SimNode } from './world/sim-node.js';
+import { Trace } from './world/trace.js';
+
+/** Simulated ms within which a healed majority must write to every group, and agree. */
+const PROGRESS_MS = 30_000;
+/** More than any run needs: beyond, something goes round in circles. */
+const MAX_EVENTS = 20_000_000;
+
+const DEFAULTS = Object.fromEntries(
+  Object.entries(CONSENSUS_LIMITS).map(([name, limit]) => [name, limit.default]),
+) as ConsensusLimits;
+
+/** What to simulate. */
+export interface SimulationOptions {
+  readonly seed: number;
+  /** The faults to choose from; default: those that the seed chooses of all. */
+  readonly faults?: readonly string[];
+  /** Nodes; default: the seed chooses. */
+  readonly nodes?: number;
+  /** Ms of trouble; default: the seed chooses. */
+  readonly troubleMs?: number;
+  /** Takes each line of the trace. */
+  readonly write?: (line: string) => void;
+}
+
+/** How a simulation ended. */
+export interface SimulationResult {
+  readonly seed: number;
+  /** What was broken; undefined when nothing was. */
+  readonly violation: Error | undefined;
+  /** Hash of the whole trace. */
+  readonly hash: string;
+  readonly simulatedMs: number;
+  readonly events: number;
+  readonly operations: { readonly done: number; readonly unknown: number; readonly refused: number };
+  readonly faults: Readonly<Record<string, number>>;
+  readonly commits: number;
+}
+
+/** Runs one simulation. Never rejects. */
+export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
+  const world = new World(options);
+  let violation: Error | undefined;
+  const onRejection = (thrown: unknown): void => world.scheduler.fail(thrown);
+  process.on('unhandledRejection', onRejection);
+  try {
+    await world.run();
+  } catch (thrown) {
+    violation = thrown instanceof Error ? thrown : new Error(String(thrown));
+  } finally {
+    process.off('unhandledRejection', onRejection);
+  }
+  return world.result(violation);
+}
+
+class World {
+  readonly scheduler: Scheduler;
+  private readonly trace: Trace;
+  private readonly owner: Owner = { name: 'world', alive: true, pausedUntil: 0 };
+  private readonly nodes: readonly SimNode[];
+  private readonly clients: Clients;
+  private readonly nemesis: Nemesis;
+  private readonly checks: Checks;
+  private readonly setting: Setting;
+  private readonly prng: Prng;
+  private readonly faults: readonly string[];
+  private ended = false;
+
+  constructor(private readonly options: SimulationOptions) {
+    const prng = new Prng(options.seed, 'world');
+    this.prng = prng;
+    this.trace = new Trace(options.write);
+    this.scheduler = new Scheduler(this.trace, () => this.look());
+    this.checks = new Checks((violation) => this.scheduler.fail(violation));
+    const count = options.nodes ?? prng.pick([3, 3, 3, 3, 4, 5, 5]);
+    const ids = Array.from({ length: count }, (_, n) => `n${n + 1}`);
+    const voters = count >= 5 ? prng.pick([3, 5]) : 3;
+    const placements = placeGroups(ids, prng.pick([1, 1, 2, 3]), voters);
+    const ring = new HashRing(placements.map(({ id }) => id));
+    for (const { id, voters: members } of placements) this.checks.bootstrap(id, members);
+    const network = new SimNetwork(ids, this.scheduler, this.owner, this.trace, prng.stream('network'));
+    this.setting = {
+      scheduler: this.scheduler,
+      network,
+      trace: this.trace,
+      prng,
+      checks: this.checks,
+      placements,
+      groupOf: (key) => ring.groupOf(key),
+      limits: {
+        ...DEFAULTS,
+        snapshotEntries: prng.pick([20, 60, 100_000]),
+        maxCacheEntries: prng.pick([0, 5, 30]),
+        snapshotLogBytes: prng.pick([20_000, 10_000_000]),
+      },
+      sizes: {
+        entriesPerSegment: prng.pick([4, 16, 64]),
+        maxSegmentBytes: prng.pick([4_096, 64 * 1024]),
+        checkpointBytes: prng.pick([4_096, 32 * 1024]),
+        maxLagBytes: prng.pick([2_048, 64 * 1024]),
+        flushBytes: prng.pick([1, 1_024, 16 * 1024]),
+        cacheBytesPerGroup: prng.pick([0, 2_048, 64 * 1024]),
+      },
+    };
+    this.nodes = ids.map((id) => new SimNode(id, this.setting));
+    for (const node of this.nodes) node.quartz.rate = prng.between(0.98, 1.02);
+    this.clients = new Clients(this.nodes, this.scheduler, this.owner, this.trace, prng.stream('clients'), {
+      clients: prng.pick([2, 3, 5]),
+      keys: prng.pick([2, 4, 8]),
+      pauseMs: prng.pick([100, 400, 1_000]),
+      once: 0.3,
+    });
+    this.nemesis = new Nemesis({
+      nodes: this.nodes,
+      network,
+      scheduler: this.scheduler,
+      owner: this.owner,
+      trace: this.trace,
+      prng: prng.stream('nemesis'),
+      expendable: Math.floor((voters - 1) / 2),
+      onDamage: (node) => this.checks.damaged(node),
+    });
+    const all = Object.keys(FAULTS);
+    // Not all at once: what one fault hides, another run without it shows.
+    this.faults = options.faults ?? all.filter(() => prng.chance(0.4));
+  }
+
+  async run(): Promise<void> {
+    const { prng, options } = this;
+    for (const node of this.nodes) node.start();
+    this.clients.start();
+    this.scheduler.schedule(this.owner, prng.between(0, 3_000), 'trouble begins', () => {
+      this.nemesis.start(this.faults, prng.pick([300, 1_000, 3_000]));
+    });
+    this.story(options.troubleMs ?? prng.between(10_000, 40_000)).then(
+      () => {
+        this.ended = true;
+      },
+      (error: unknown) => this.scheduler.fail(error),
+    );
+    await this.scheduler.run(() => this.ended);
+    if (!this.ended) throw new Violation('progress', 'nothing is left to happen before the end');
+    const verdict = checkLinearizable(this.clients.history);
+    if (!verdict.linearizable) throw new Violation('linearizability', explain(verdict));
+  }
+
+  result(violation: Error | undefined): SimulationResult {
+    return {
+      seed: this.options.seed,
+      violation,
+      hash: this.trace.hash,
+      simulatedMs: this.scheduler.now,
+      events: this.scheduler.events,
+      operations: this.clients.counts,
+      faults: Object.fromEntries(this.nemesis.done),
+      commits: this.setting.placements.reduce((sum, { id }) => sum + this.checks.group(id).commitIndex, 0),
+    };
+  }
+
+  private async story(troubleMs: number): Promise<void> {
+    await this.pass(troubleMs);
+    this.nemesis.stop();
+    const healthy = this.chooseMajority();
+    this.trace.note(this.scheduler.now, 'world', `healed: ${healthy.map(({ id }) => id).join(' ')}`);
+    for (const node of this.nodes) if (!healthy.includes(node) && node.state !== 'down') node.crash();
+    this.nemesis.heal(healthy);
+    const deadline = this.scheduler.now + PROGRESS_MS;
+    for (const { id } of this.setting.placements) await this.writeTo(id, healthy, deadline);
+    this.clients.stop();
+    await this.until('clients end', deadline, () => this.clients.idle);
+    await this.readEverything(healthy, deadline + PROGRESS_MS);
+    await this.until('replicas agree', deadline + 2 * PROGRESS_MS, () => this.replicasAgree(healthy));
+  }
+
+  /** All nodes that can come back, or only as many as every group needs. */
+  private chooseMajority(): readonly SimNode[] {
+    const able = this.nodes.filter(({ id }) => !this.nemesis.gone.has(id));
+    const [left, ...rest] = this.prng.shuffled(able);
+    const without = rest.map(({ id }) => id);
+    const enough = this.setting.placements.every(
+      ({ voters }) => voters.filter((voter) => without.includes(voter)).length * 2 > voters.length,
+    );
+    return enough && left !== undefined && this.prng.chance(0.5) ? rest : able;
+  }
+
+  /** A write to each group must succeed. */
+  private async writeTo(group: string, nodes: readonly SimNode[], deadline: number): Promise<void> {
+    const key = this.keyOf(group);
+    for (let n = 0; ; n++) {
+      const node = this.prng.pick(nodes);
+      const told = await this.clients.perform(node, -1, key, { kind: 'put', value: `progress-${n}` });
+      if (told.kind === 'written') return;
+      if (this.scheduler.now > deadline) {
+        const why = 'code' in told ? told.code : told.kind;
+        throw new Violation(
+          'progress',
+          `no write to ${group} in ${PROGRESS_MS} ms with a majority well: ${why}`,
+        );
+      }
+      await this.pass(50);
+    }
+  }
+
+  /** What was acknowledged must be there: the histories are checked with these reads at their end. */
+  private async readEverything(nodes: readonly SimNode[], deadline: number): Promise<void> {
+    for (const key of new Set(this.clients.history.map((entry) => entry.key))) {
+      for (;;) {
+        const told = await this.clients.perform(this.prng.pick(nodes), -1, key, { kind: 'get' });
+        if (told.kind === 'read') break;
+        if (this.scheduler.now > deadline) throw new Violation('progress', `${key} cannot be read`);
+        await this.pass(50);
+      }
+    }
+  }
+
+  private replicasAgree(nodes: readonly SimNode[]): boolean {
+    return this.setting.placements.every(({ id }) => {
+      const seen = nodes.flatMap((node) => {
+        const group = node.life?.engine?.group(id);
+        return group === undefined
+          ? []
+          : [`${group.lastApplied} ${group.state.stateHash(group.lastApplied)}`];
+      });
+      return seen.length > 0 && new Set(seen).size === 1;
+    });
+  }
+
+  private keyOf(group: string): string {
+    for (let n = 0; ; n++) if (this.setting.groupOf(`probe-${n}`) === group) return `probe-${n}`;
+  }
+
+  private async until(what: string, deadline: number, holds: () => boolean): Promise<void> {
+    while (!holds()) {
+      if (this.scheduler.now > deadline) throw new Violation('progress', `not in time: ${what}`);
+      await this.pass(20);
+    }
+  }
+
+  private pass(ms: number): Promise<void> {
+    return this.scheduler.sleep(this.owner, ms, 'story');
+  }
+
+  /** After each event. */
+  private look(): void {
+    if (this.scheduler.events > MAX_EVENTS)
+      throw new Violation('progress', `${MAX_EVENTS} events and no end`);
+    for (const node of this.nodes) {
+      if (node.state !== 'refused' || node.refusal === undefined) continue;
+      const { refusal } = node;
+      node.refusal = undefined;
+      if (!this.nemesis.gone.has(node.id))
+        throw new Violation(
+          'a crash does no damage',
+          `${node.id} refuses to start: ${errorMessage(refusal)}`,
+        );
+    }
+  }
+}

@@ -1,0 +1,143 @@
+// One file of a simulated disk: what a reader sees, what is on the platter, and the sectors in which they may differ.
+
+import type { Prng } from './prng.js';
+
+/** The unit that a disk writes whole or not at all. */
+export const SECTOR = 512;
+
+/** What survives of what was not synced, when the power goes. */
+export type PowerLoss = 'nothing' | 'everything' | 'any';
+
+/** A sync that was issued: what it covers. */
+export interface SyncIssue {
+  readonly length: number;
+  readonly sectors: readonly { readonly sector: number; readonly version: number; readonly bytes: Buffer }[];
+}
+
+/** A file's content. */
+export class Inode {
+  /** Page cache. */
+  private seen: Buffer = Buffer.alloc(0);
+  private seenLength = 0;
+  /** Platter. */
+  private kept: Buffer = Buffer.alloc(0);
+  private keptLength = 0;
+  /** Sectors that the disk still means to write, with the number of the write that made them so. */
+  private readonly dirty = new Map<number, number>();
+  private writes = 0;
+  private syncs = 0;
+  /** The number of the sync that brought a sector to the platter. */
+  private readonly syncedBy = new Map<number, number>();
+
+  get length(): number {
+    return this.seenLength;
+  }
+
+  /** Bytes on the platter. */
+  get durableLength(): number {
+    return this.keptLength;
+  }
+
+  write(bytes: Uint8Array, offset: number): void {
+    this.seen = grown(this.seen, offset + bytes.length);
+    this.seenLength = Math.max(this.seenLength, offset + bytes.length);
+    this.seen.set(bytes, offset);
+    this.markDirty(offset, offset + bytes.length);
+  }
+
+  truncate(length: number): void {
+    if (length < this.seenLength) this.seen.fill(0, length, this.seenLength);
+    else this.seen = grown(this.seen, length);
+    this.markDirty(Math.min(length, this.seenLength), Math.max(length, this.seenLength));
+    this.seenLength = length;
+  }
+
+  read(target: Uint8Array, offset: number): number {
+    if (offset >= this.seenLength) return 0;
+    const part = this.seen.subarray(offset, Math.min(offset + target.length, this.seenLength));
+    target.set(part);
+    return part.length;
+  }
+
+  /** What a sync that is issued now will have written when it returns. */
+  issueSync(): SyncIssue {
+    const sectors = [...this.dirty].map(([sector, version]) => ({
+      sector,
+      version,
+      bytes: Buffer.from(this.seen.subarray(sector * SECTOR, (sector + 1) * SECTOR)),
+    }));
+    return { length: this.seenLength, sectors };
+  }
+
+  /** The sync has succeeded. */
+  synced({ length, sectors }: SyncIssue): void {
+    this.kept = grown(this.kept, length);
+    if (length < this.keptLength) this.kept.fill(0, length, this.keptLength);
+    this.keptLength = length;
+    this.syncs++;
+    for (const { sector, version, bytes } of sectors) {
+      this.syncedBy.set(sector, this.syncs);
+      this.kept = grown(this.kept, sector * SECTOR + bytes.length);
+      this.kept.set(bytes, sector * SECTOR);
+      if (this.dirty.get(sector) === version) this.dirty.delete(sector);
+    }
+  }
+
+  /** The sync has failed: the system forgets what it did not write, and will not say so again. */
+  syncFailed({ sectors }: SyncIssue): void {
+    for (const { sector, version } of sectors) {
+      if (this.dirty.get(sector) === version) this.dirty.delete(sector);
+    }
+  }
+
+  /** The power went, and came back. */
+  losePower(loss: PowerLoss, prng: Prng): void {
+    const keeps = (): boolean => loss === 'everything' || (loss === 'any' && prng.chance(0.5));
+    const length = keeps() ? this.seenLength : this.keptLength;
+    const after = grown(Buffer.from(this.kept.subarray(0, Math.min(this.keptLength, length))), length);
+    for (const sector of this.dirty.keys()) {
+      const from = sector * SECTOR;
+      if (from >= length || !keeps()) continue;
+      after.set(this.seen.subarray(from, Math.min(from + SECTOR, length)), from);
+    }
+    this.seen = after;
+    this.seenLength = length;
+    this.kept = Buffer.from(after);
+    this.keptLength = length;
+    this.dirty.clear();
+  }
+
+  /** Sectors that were on the platter before the last two syncs, so that something later tells that they were. */
+  settled(): number[] {
+    const old = this.syncs - 2;
+    return [...this.syncedBy]
+      .filter(([sector, sync]) => sync <= old && sector * SECTOR < this.keptLength && !this.dirty.has(sector))
+      .map(([sector]) => sector);
+  }
+
+  /** Turns one bit of a sector over, on the platter and in memory. @returns the byte's offset. */
+  flipBit(sector: number, prng: Prng): number {
+    const offset = Math.min(sector * SECTOR + prng.below(SECTOR), this.keptLength - 1);
+    const bit = 1 << prng.below(8);
+    this.kept[offset] = (this.kept[offset] as number) ^ bit;
+    this.seen[offset] = (this.seen[offset] as number) ^ bit;
+    return offset;
+  }
+
+  private markDirty(from: number, to: number): void {
+    this.writes++;
+    for (let sector = Math.floor(from / SECTOR); sector * SECTOR < to; sector++) {
+      this.dirty.set(sector, this.writes);
+    }
+  }
+}
+
+/** The buffer, or a longer copy of it with zeros behind. */
+function grown(buffer: Buffer, length: number): Buffer {
+  if (length <= buffer.length) return buffer;
+  const longer = Buffer.alloc(
+    Math.max(length, Math.min(2 * buffer.length, buffer.length + 1024 * 1024), SECTOR),
+  );
+  buffer.copy(longer);
+  return longer;
+}

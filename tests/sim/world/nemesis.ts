@@ -1,0 +1,260 @@
+// Does harm, but never more at one moment than the protocol promises to survive: data that was durable is lost or
+// damaged on fewer nodes than any quorum can do without, and such a node does not come back by itself. Everything else
+// (crashes, pauses, partitions, slow and failing disks) may hit all nodes at once.
+
+import type { Prng } from './prng.js';
+import type { Owner, Scheduler } from './scheduler.js';
+import type { SimNetwork } from './sim-network.js';
+import type { SimNode } from './sim-node.js';
+import type { Trace } from './trace.js';
+
+/** What the nemesis acts on. */
+export interface Victims {
+  readonly nodes: readonly SimNode[];
+  readonly network: SimNetwork;
+  readonly scheduler: Scheduler;
+  readonly owner: Owner;
+  readonly trace: Trace;
+  readonly prng: Prng;
+  /** How many nodes of any one group may lose durable data. */
+  readonly expendable: number;
+  /** Told before a node's disk is wiped or damaged. */
+  readonly onDamage: (node: string) => void;
+}
+
+type Fault = (nemesis: Nemesis) => void;
+
+/** Everything that can go wrong, by name. */
+export const FAULTS: Readonly<Record<string, Fault>> = {
+  loss: (nemesis) =>
+    nemesis.links((from, to) => ({ from, to, change: { loss: nemesis.prng.between(0, 0.3) } })),
+  'slow-links': (nemesis) => {
+    const { prng } = nemesis;
+    const delay = prng.pick([2, 20, 100]);
+    nemesis.links((from, to) => ({ from, to, change: { delay, jitter: prng.unit() * delay } }));
+  },
+  repeats: (nemesis) => nemesis.mischief('repeat'),
+  reordering: (nemesis) => nemesis.mischief('overtake'),
+  partition: (nemesis) => nemesis.partition('two-way'),
+  'one-way': (nemesis) => nemesis.partition('one-way'),
+  isolate: (nemesis) => nemesis.isolate(),
+  kill: (nemesis) => nemesis.crash(undefined),
+  'power-loss': (nemesis) => nemesis.crash(nemesis.prng.pick(['nothing', 'everything', 'any', 'any'])),
+  blackout: (nemesis) => nemesis.blackout(),
+  pause: (nemesis) => nemesis.pause(),
+  'clock-step': (nemesis) => {
+    nemesis.someNode().quartz.wallOffset += nemesis.prng.between(-3_600_000, 3_600_000);
+  },
+  'slow-disk': (nemesis) => nemesis.troubleDisk((disk) => (disk.slowness = nemesis.prng.pick([5, 30, 100]))),
+  'stalled-disk': (nemesis) => nemesis.stallDisk(),
+  'failing-sync': (nemesis) => nemesis.troubleDisk((disk) => (disk.failNextSync = true)),
+  'full-disk': (nemesis) => nemesis.troubleDisk((disk) => (disk.failWrites = 'ENOSPC')),
+  'failing-disk': (nemesis) => nemesis.troubleDisk((disk) => (disk.failWrites = 'EIO')),
+  'flipped-bit': (nemesis) => nemesis.flipBit(),
+  misdirected: (nemesis) => nemesis.misdirect(),
+  wipe: (nemesis) => nemesis.wipe(),
+};
+
+interface LinkChange {
+  readonly from: string;
+  readonly to: string;
+  readonly change: Parameters<SimNetwork['shape']>[2];
+}
+
+/** Chooses what goes wrong, and when. */
+export class Nemesis {
+  /** Nodes whose durable data is lost or damaged: they do not come back by themselves. */
+  readonly gone = new Set<string>();
+  /** How often each fault was done. */
+  readonly done = new Map<string, number>();
+  readonly prng: Prng;
+  private stopped = false;
+
+  constructor(private readonly victims: Victims) {
+    this.prng = victims.prng;
+  }
+
+  /** Does one of the faults after each wait, until {@link stop}. */
+  start(faults: readonly string[], meanMs: number): void {
+    if (faults.length === 0) return;
+    const again = (): void => {
+      this.after(this.prng.wait(meanMs), 'fault', () => {
+        const name = this.prng.pick(faults);
+        this.done.set(name, (this.done.get(name) ?? 0) + 1);
+        this.note(name);
+        FAULTS[name]?.(this);
+        again();
+      });
+    };
+    again();
+  }
+
+  stop(): void {
+    this.stopped = true;
+  }
+
+  /** Everything works again, for these nodes; the others stay as they are. */
+  heal(nodes: readonly SimNode[]): void {
+    const { network } = this.victims;
+    for (const node of nodes) {
+      node.disk.mend();
+      if (node.life !== undefined) node.life.pausedUntil = 0;
+      node.quartz.rate = 1;
+    }
+    network.heal(nodes.map(({ id }) => id));
+    for (const node of nodes) {
+      if (node.life?.storageFailure !== undefined) node.crash();
+      if (node.state === 'down' || node.state === 'refused') node.start();
+    }
+  }
+
+  links(choose: (from: string, to: string) => LinkChange): void {
+    const { network } = this.victims;
+    for (const from of network.nodes) {
+      for (const to of network.others(from)) {
+        if (!this.prng.chance(0.7)) continue;
+        const chosen = choose(from, to);
+        network.shape(chosen.from, chosen.to, chosen.change);
+      }
+    }
+    this.undo(6_000, () => {
+      for (const from of network.nodes) {
+        for (const to of network.others(from)) network.shape(from, to, { loss: 0, delay: 0.3, jitter: 0.4 });
+      }
+    });
+  }
+
+  mischief(kind: 'repeat' | 'overtake'): void {
+    const { mischief } = this.victims.network;
+    mischief[kind] = this.prng.between(0.02, 0.3);
+    this.undo(8_000, () => {
+      mischief[kind] = 0;
+    });
+  }
+
+  /** Splits the nodes in two. One way: what one side says is not heard on the other. */
+  partition(kind: 'two-way' | 'one-way'): void {
+    const mixed = this.prng.shuffled(this.victims.network.nodes);
+    const side = mixed.splice(0, 1 + this.prng.below(mixed.length - 1));
+    for (const from of side) for (const to of mixed) this.cut(from, to, kind);
+    this.undo(3_000, () => {
+      for (const from of side) for (const to of mixed) this.join(from, to);
+    });
+  }
+
+  /** Cuts single links, so that who hears whom is no longer a matter of sides. */
+  isolate(): void {
+    const { network } = this.victims;
+    const [a, b] = this.prng.shuffled(network.nodes) as [string, string];
+    this.cut(a, b, this.prng.chance(0.5) ? 'two-way' : 'one-way');
+    this.undo(4_000, () => this.join(a, b));
+  }
+
+  crash(loss: 'nothing' | 'everything' | 'any' | undefined): void {
+    this.end(this.someNode(), loss);
+  }
+
+  blackout(): void {
+    for (const node of this.victims.nodes) {
+      if (node.state !== 'down') this.end(node, this.prng.pick(['nothing', 'any', undefined] as const));
+    }
+  }
+
+  pause(): void {
+    const { life } = this.someNode();
+    if (life !== undefined) life.pausedUntil = this.victims.scheduler.now + this.prng.wait(800);
+  }
+
+  troubleDisk(trouble: (disk: SimNode['disk']['trouble']) => void): void {
+    const node = this.someNode();
+    trouble(node.disk.trouble);
+    this.undo(3_000, () => {
+      node.disk.mend();
+      // What has failed stays failed until somebody starts the process again.
+      if (node.life?.storageFailure !== undefined || node.state === 'refused') this.end(node, undefined);
+    });
+  }
+
+  stallDisk(): void {
+    this.someNode().disk.trouble.stalledUntil = this.victims.scheduler.now + this.prng.wait(1_000);
+  }
+
+  flipBit(): void {
+    const node = this.someNode();
+    if (!this.mayDamage(node)) return;
+    const files = [...node.disk.files()].flatMap(([path, name, inode]) => {
+      const sectors = inode.settled();
+      return sectors.length === 0 ? [] : [{ path, name, inode, sectors }];
+    });
+    if (files.length === 0) return;
+    const { path, name, inode, sectors } = this.prng.pick(files);
+    this.damage(node);
+    const offset = inode.flipBit(this.prng.pick(sectors), this.prng);
+    this.note(`flips a bit of ${node.id}:${path}/${name} at ${offset}`);
+  }
+
+  /** The disk puts a write elsewhere. A crash before anything else is written would leave no trace of it: not that. */
+  misdirect(): void {
+    const node = this.someNode();
+    if (!this.mayDamage(node) || node.state !== 'up') return;
+    this.damage(node);
+    node.disk.trouble.misdirectNextWrite = true;
+    this.note(`misdirects a write of ${node.id}`);
+  }
+
+  wipe(): void {
+    const node = this.someNode();
+    if (!this.mayDamage(node)) return;
+    this.damage(node);
+    this.end(node, 'nothing');
+    node.disk.wipe();
+    this.note(`wipes ${node.id}`);
+  }
+
+  someNode(): SimNode {
+    return this.prng.pick(this.victims.nodes);
+  }
+
+  /** Ends a process; it comes back after a while unless its data is gone. */
+  private end(node: SimNode, loss: 'nothing' | 'everything' | 'any' | undefined): void {
+    node.crash(loss);
+    this.after(this.prng.wait(1_500), 'restart', () => {
+      if (node.state === 'down' && !this.gone.has(node.id)) node.start();
+    });
+  }
+
+  private mayDamage(node: SimNode): boolean {
+    return !this.gone.has(node.id) && this.gone.size < this.victims.expendable;
+  }
+
+  private damage(node: SimNode): void {
+    this.gone.add(node.id);
+    this.victims.onDamage(node.id);
+  }
+
+  private cut(from: string, to: string, kind: 'two-way' | 'one-way'): void {
+    this.victims.network.shape(from, to, { cut: true });
+    if (kind === 'two-way') this.victims.network.shape(to, from, { cut: true });
+  }
+
+  private join(a: string, b: string): void {
+    this.victims.network.shape(a, b, { cut: false });
+    this.victims.network.shape(b, a, { cut: false });
+  }
+
+  private undo(meanMs: number, run: () => void): void {
+    this.after(this.prng.wait(meanMs), 'repair', run);
+  }
+
+  private after(delayMs: number, what: string, run: () => void): void {
+    const { scheduler, owner } = this.victims;
+    scheduler.schedule(owner, delayMs, what, () => {
+      if (!this.stopped) run();
+    });
+  }
+
+  private note(text: string): void {
+    const { trace, scheduler } = this.victims;
+    trace.note(scheduler.now, 'nemesis', text);
+  }
+}

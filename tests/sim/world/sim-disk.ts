@@ -1,0 +1,164 @@
+// The disk of a simulated node: directories of files, time that each call takes, and what goes wrong with them. The
+// append log and the segments stand on the same disk, each through its own narrow interface (sim-files.ts).
+
+import { Inode, type PowerLoss } from './inode.js';
+import type { Prng } from './prng.js';
+import type { Owner, Scheduler } from './scheduler.js';
+import type { Trace } from './trace.js';
+
+/** A change to the names of a directory that is not on the platter yet. */
+type NameChange = (names: Map<string, Inode>) => void;
+
+/** The names of one directory. */
+export class Directory {
+  readonly names = new Map<string, Inode>();
+  private readonly kept = new Map<string, Inode>();
+  private readonly changes: NameChange[] = [];
+  private done = 0;
+
+  change(change: NameChange): void {
+    change(this.names);
+    this.changes.push(change);
+  }
+
+  /** Changes made so far. */
+  get made(): number {
+    return this.done + this.changes.length;
+  }
+
+  /** The first so many changes ever made are on the platter now. */
+  sync(upTo: number): void {
+    for (const change of this.changes.splice(0, Math.max(0, upTo - this.done))) {
+      change(this.kept);
+      this.done++;
+    }
+  }
+
+  /** A journaling file system keeps the order of changes to names: some first part of them is there. */
+  losePower(loss: PowerLoss, prng: Prng): void {
+    const whole = this.changes.length;
+    const count = loss === 'nothing' ? 0 : loss === 'everything' ? whole : prng.below(whole + 1);
+    this.sync(this.done + count);
+    this.changes.length = 0;
+    this.names.clear();
+    for (const [name, inode] of this.kept) this.names.set(name, inode);
+    for (const inode of new Set(this.names.values())) inode.losePower(loss, prng);
+  }
+}
+
+/** What goes wrong with a disk now. */
+export interface DiskTrouble {
+  /** Calls take this many times as long. */
+  slowness: number;
+  /** No call ends before this moment. */
+  stalledUntil: number;
+  /** Writes fail with this code. */
+  failWrites: 'EIO' | 'ENOSPC' | undefined;
+  /** The next sync fails. */
+  failNextSync: boolean;
+  /** The next write of one sector or more goes to another place of the same file. */
+  misdirectNextWrite: boolean;
+  /** Calls that have failed so far. */
+  failures: number;
+}
+
+/** A write that has not returned. */
+interface UnderWay {
+  readonly owner: Owner;
+  readonly inode: Inode;
+  readonly bytes: Buffer;
+  readonly offset: number;
+}
+
+/** A disk with everything on it. */
+export class SimDisk {
+  readonly trouble: DiskTrouble = healthy();
+  private directories = new Map<string, Directory>();
+  private readonly underWay = new Set<UnderWay>();
+
+  constructor(
+    readonly node: string,
+    private readonly scheduler: Scheduler,
+    readonly trace: Trace,
+    readonly prng: Prng,
+  ) {}
+
+  directory(name: string): Directory {
+    let directory = this.directories.get(name);
+    if (directory === undefined) {
+      directory = new Directory();
+      this.directories.set(name, directory);
+    }
+    return directory;
+  }
+
+  /** Every file there is: directory, name, content. */
+  *files(): Generator<readonly [string, string, Inode]> {
+    for (const [path, directory] of this.directories) {
+      for (const [name, inode] of directory.names) yield [path, name, inode];
+    }
+  }
+
+  /** Lets a call take its time. `scale` is ms for an ordinary disk. Never returns once the owner has ended. */
+  async take(owner: Owner, what: string, scale: number): Promise<void> {
+    const { slowness, stalledUntil } = this.trouble;
+    const delay = scale * slowness * this.prng.between(0.5, 1.5);
+    const stall = Math.max(0, stalledUntil - this.scheduler.now);
+    await this.scheduler.sleep(owner, delay + stall, what);
+  }
+
+  /** Writes to a file; what is under way when the process ends may get there in part. */
+  async write(owner: Owner, inode: Inode, bytes: Buffer, offset: number, scale: number): Promise<void> {
+    const write = { owner, inode, bytes, offset };
+    this.underWay.add(write);
+    await this.take(owner, 'write', scale);
+    this.underWay.delete(write);
+  }
+
+  /** A process ended in the middle of its calls. */
+  cutShort(owner: Owner): void {
+    for (const write of this.underWay) {
+      if (write.owner !== owner) continue;
+      this.underWay.delete(write);
+      const part = this.prng.chance(0.5) ? this.prng.below(write.bytes.length + 1) : 0;
+      if (part > 0) write.inode.write(write.bytes.subarray(0, part), write.offset);
+    }
+  }
+
+  /** A call fails because of what is wrong with the disk. */
+  failure(code: string, what: string): Error {
+    this.trouble.failures++;
+    return diskError(code, what);
+  }
+
+  /** The machine lost its power. */
+  losePower(loss: PowerLoss): void {
+    for (const directory of this.directories.values()) directory.losePower(loss, this.prng);
+  }
+
+  /** Another disk takes this one's place: it is empty. */
+  wipe(): void {
+    this.directories = new Map();
+  }
+
+  /** Nothing goes wrong any more; what was damaged stays damaged. */
+  mend(): void {
+    Object.assign(this.trouble, { ...healthy(), failures: this.trouble.failures });
+  }
+}
+
+function healthy(): DiskTrouble {
+  return {
+    slowness: 1,
+    stalledUntil: 0,
+    failWrites: undefined,
+    failNextSync: false,
+    misdirectNextWrite: false,
+    failures: 0,
+  };
+}
+
+/** What a call of a file system fails with. */
+export function diskError(code: string, what: string): Error {
+  return Object.assign(new Error(`${code}: ${what}`), { code });
+}

@@ -1,0 +1,226 @@
+// A directory of a simulated disk behind the two interfaces that the product asks for: that of the append log and that
+// of segments, snapshots and checkpoints.
+
+import type { LogFile, LogFiles, LogLock } from '@datawarehouse/sdk';
+import type {
+  StorageFile,
+  StorageFiles,
+} from '../../../packages/plugin-consensus/src/storage/storage-files.js';
+import { Inode, SECTOR } from './inode.js';
+import type { Owner } from './scheduler.js';
+import { type Directory, type SimDisk, diskError } from './sim-disk.js';
+import { hashBytes } from './trace.js';
+
+/** Ms that calls take on an ordinary disk. */
+const WRITE_MS = 0.05;
+const SYNC_MS = 0.8;
+const NAME_MS = 0.05;
+const READ_MS = 0.02;
+
+/** What both interfaces have in common. */
+class SimDirectory {
+  readonly directory: string;
+
+  constructor(
+    protected readonly disk: SimDisk,
+    protected readonly owner: Owner,
+    private readonly path: string,
+  ) {
+    this.directory = `${disk.node}:${path}`;
+  }
+
+  async prepare(): Promise<void> {
+    await this.disk.take(this.owner, 'prepare', NAME_MS);
+  }
+
+  async list(): Promise<readonly string[]> {
+    await this.disk.take(this.owner, 'list', NAME_MS);
+    return [...this.names.names.keys()];
+  }
+
+  async rename(from: string, to: string): Promise<void> {
+    await this.call('rename', NAME_MS);
+    const inode = this.inode(from);
+    this.names.change((names) => {
+      names.delete(from);
+      names.set(to, inode);
+    });
+  }
+
+  async remove(name: string): Promise<void> {
+    await this.call('remove', NAME_MS);
+    if (this.names.names.has(name)) this.names.change((names) => names.delete(name));
+  }
+
+  async syncDirectory(): Promise<void> {
+    const { names } = this;
+    const upTo = names.made;
+    await this.call('sync directory', SYNC_MS);
+    names.sync(upTo);
+  }
+
+  protected get names(): Directory {
+    return this.disk.directory(this.path);
+  }
+
+  protected inode(name: string): Inode {
+    const inode = this.names.names.get(name);
+    if (inode === undefined) throw diskError('ENOENT', `open '${this.directory}/${name}'`);
+    return inode;
+  }
+
+  protected async make(name: string, inode: Inode): Promise<void> {
+    await this.call('create', NAME_MS);
+    this.names.change((names) => names.set(name, inode));
+  }
+
+  /** A call that changes the disk. */
+  private async call(what: string, scale: number): Promise<void> {
+    await this.disk.take(this.owner, what, scale);
+    const { failWrites } = this.disk.trouble;
+    if (failWrites !== undefined) throw this.disk.failure(failWrites, what);
+  }
+}
+
+/** An open file. */
+class SimFile {
+  constructor(
+    private readonly disk: SimDisk,
+    private readonly owner: Owner,
+    private readonly inode: Inode,
+  ) {}
+
+  async write(pieces: readonly Uint8Array[], offset: number): Promise<number> {
+    // What is given is lent for the call; a real call takes it from memory at some moment before it returns.
+    const bytes = Buffer.concat(pieces);
+    const { disk } = this;
+    await disk.write(this.owner, this.inode, bytes, offset, WRITE_MS + bytes.length / 1e6);
+    const { trouble } = disk;
+    if (trouble.failWrites !== undefined) {
+      // A part of it may have been written before there was no more room.
+      const part = disk.prng.below(bytes.length + 1);
+      if (part > 0 && disk.prng.chance(0.5)) this.inode.write(bytes.subarray(0, part), offset);
+      throw disk.failure(trouble.failWrites, 'write');
+    }
+    if (trouble.misdirectNextWrite && bytes.length >= SECTOR && this.inode.length > 4 * SECTOR) {
+      trouble.misdirectNextWrite = false;
+      const wrong = SECTOR * disk.prng.below(Math.floor(this.inode.length / SECTOR));
+      disk.trace.add(0, disk.node, 'misdirected', offset, wrong);
+      this.inode.write(bytes.subarray(0, SECTOR), wrong);
+      return bytes.length;
+    }
+    this.inode.write(bytes, offset);
+    disk.trace.add(0, disk.node, 'wrote', offset, hashBytes(bytes.subarray(0, SECTOR)) ^ bytes.length);
+    return bytes.length;
+  }
+
+  async read(target: Uint8Array, offset: number): Promise<number> {
+    await this.disk.take(this.owner, 'read', READ_MS);
+    return this.inode.read(target, offset);
+  }
+
+  readSync(target: Uint8Array, offset: number): number {
+    return this.inode.read(target, offset);
+  }
+
+  async datasync(): Promise<void> {
+    const issue = this.inode.issueSync();
+    const { disk } = this;
+    await disk.take(this.owner, 'datasync', SYNC_MS);
+    if (disk.trouble.failNextSync) {
+      disk.trouble.failNextSync = false;
+      this.inode.syncFailed(issue);
+      throw disk.failure('EIO', 'fdatasync');
+    }
+    this.inode.synced(issue);
+  }
+
+  async truncate(length: number): Promise<void> {
+    await this.disk.take(this.owner, 'truncate', WRITE_MS);
+    this.inode.truncate(length);
+  }
+
+  async size(): Promise<number> {
+    return this.inode.length;
+  }
+
+  async close(): Promise<void> {
+    // Nothing is kept of an open file.
+  }
+}
+
+/** The append log's view. Nobody else opens it: a machine runs one process of a node at a time. */
+export class SimLogFiles extends SimDirectory implements LogFiles {
+  async lock(): Promise<LogLock> {
+    return { release: () => Promise.resolve() };
+  }
+
+  async open(name: string): Promise<LogFile> {
+    return new SimFile(this.disk, this.owner, this.inode(name));
+  }
+
+  async create(name: string): Promise<LogFile> {
+    const inode = new Inode();
+    await this.make(name, inode);
+    return new SimFile(this.disk, this.owner, inode);
+  }
+}
+
+/** The view of segments, snapshots and checkpoints. */
+export class SimStorageFiles extends SimDirectory implements StorageFiles {
+  async openForWriting(name: string): Promise<StorageFile> {
+    return this.openForReadingSync(name);
+  }
+
+  async openForReading(name: string): Promise<StorageFile> {
+    return this.openForReadingSync(name);
+  }
+
+  openForReadingSync(name: string): StorageFile {
+    return new SimStorageFile(new SimFile(this.disk, this.owner, this.inode(name)));
+  }
+
+  async create(name: string): Promise<StorageFile> {
+    const inode = new Inode();
+    await this.make(name, inode);
+    return new SimStorageFile(new SimFile(this.disk, this.owner, inode));
+  }
+
+  async seal(): Promise<void> {
+    await this.disk.take(this.owner, 'seal', NAME_MS);
+  }
+}
+
+class SimStorageFile implements StorageFile {
+  readonly descriptor = undefined;
+
+  constructor(private readonly file: SimFile) {}
+
+  async write(pieces: readonly Uint8Array[], offset: number): Promise<void> {
+    await this.file.write(pieces, offset);
+  }
+
+  read(target: Uint8Array, offset: number): Promise<number> {
+    return this.file.read(target, offset);
+  }
+
+  readSync(target: Uint8Array, offset: number): number {
+    return this.file.readSync(target, offset);
+  }
+
+  datasync(): Promise<void> {
+    return this.file.datasync();
+  }
+
+  truncate(length: number): Promise<void> {
+    return this.file.truncate(length);
+  }
+
+  size(): Promise<number> {
+    return this.file.size();
+  }
+
+  close(): Promise<void> {
+    return this.file.close();
+  }
+}

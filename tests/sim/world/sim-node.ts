@@ -1,0 +1,211 @@
+// One node of a simulation: its machine (disk and quartz), which stays, and its process, which comes and goes. What runs
+// in the process is the product's own code, put together as its plugin does it.
+
+import { FileAppendLog, type Logger } from '@datawarehouse/sdk';
+import { MultiRaftEngine } from '../../../packages/plugin-consensus/src/engine/multi-raft-engine.js';
+import { GroupRouter } from '../../../packages/plugin-consensus/src/groups/group-router.js';
+import { KeyValueService } from '../../../packages/plugin-consensus/src/groups/key-value-service.js';
+import type { GroupPlacement } from '../../../packages/plugin-consensus/src/groups/placement.js';
+import type { ConsensusLimits } from '../../../packages/plugin-consensus/src/scaling/consensus-limits.js';
+import { FileNodeStorage } from '../../../packages/plugin-consensus/src/storage/index.js';
+import type { Checks } from '../checks/checks.js';
+import type { PowerLoss } from './inode.js';
+import type { Prng } from './prng.js';
+import type { Owner, Scheduler } from './scheduler.js';
+import { type Quartz, SimClock } from './sim-clock.js';
+import { SimDisk } from './sim-disk.js';
+import { SimLogFiles, SimStorageFiles } from './sim-files.js';
+import type { SimNetwork } from './sim-network.js';
+import { SimTransport } from './sim-transport.js';
+import type { Trace } from './trace.js';
+
+/** Sizes of a node's storage, small enough that a short run sees every kind of turnover. */
+export interface StorageSizes {
+  readonly entriesPerSegment: number;
+  readonly maxSegmentBytes: number;
+  readonly checkpointBytes: number;
+  readonly maxLagBytes: number;
+  readonly flushBytes: number;
+  readonly cacheBytesPerGroup: number;
+}
+
+/** What all nodes of a simulation have in common. */
+export interface Setting {
+  readonly scheduler: Scheduler;
+  readonly network: SimNetwork;
+  readonly trace: Trace;
+  readonly prng: Prng;
+  readonly checks: Checks;
+  readonly placements: readonly GroupPlacement[];
+  readonly groupOf: (key: string) => string;
+  readonly limits: ConsensusLimits;
+  readonly sizes: StorageSizes;
+}
+
+/** A process that runs. */
+export interface Life extends Owner {
+  readonly number: number;
+  engine: MultiRaftEngine | undefined;
+  store: KeyValueService | undefined;
+  /** Why the storage takes nothing any more. */
+  storageFailure: unknown;
+  /** Called when the process ends. */
+  readonly onEnd: Set<() => void>;
+}
+
+/** Where a node is between its starts and ends. */
+export type NodeState = 'down' | 'starting' | 'up' | 'refused';
+
+/** A machine with a process on it, or without one. */
+export class SimNode {
+  readonly disk: SimDisk;
+  readonly quartz: Quartz = { rate: 1, wallOffset: 0 };
+  life: Life | undefined;
+  state: NodeState = 'down';
+  /** What the last start failed with; undefined when its disk failed at that time. */
+  refusal: unknown;
+  private lives = 0;
+
+  constructor(
+    readonly id: string,
+    private readonly setting: Setting,
+  ) {
+    const { scheduler, trace, prng } = setting;
+    this.disk = new SimDisk(id, scheduler, trace, prng.stream(`disk of ${id}`));
+  }
+
+  /** Starts the process on what the disk holds. It is up some time later, or has refused. */
+  start(): void {
+    const life: Life = {
+      name: this.id,
+      alive: true,
+      pausedUntil: 0,
+      number: ++this.lives,
+      engine: undefined,
+      store: undefined,
+      storageFailure: undefined,
+      onEnd: new Set(),
+    };
+    this.life = life;
+    const { failures } = this.disk.trouble;
+    this.state = 'starting';
+    this.note('start');
+    this.boot(life).then(
+      () => {
+        if (life.alive) this.state = 'up';
+        this.note('up');
+      },
+      (error: unknown) => {
+        this.refusal = this.disk.trouble.failures > failures ? undefined : error;
+        this.end(life);
+        this.state = 'refused';
+        this.note(`refused to start: ${error instanceof Error ? error.message : String(error)}`);
+      },
+    );
+  }
+
+  /** Ends the process as kill -9 does. With a `loss`, the machine loses its power as well. */
+  crash(loss?: PowerLoss): void {
+    if (this.life !== undefined) this.end(this.life);
+    this.state = 'down';
+    if (loss !== undefined) this.disk.losePower(loss);
+    this.note(`crash ${loss ?? 'of the process'}`);
+  }
+
+  private end(life: Life): void {
+    life.alive = false;
+    this.life = undefined;
+    this.setting.network.leave(this.id);
+    this.disk.cutShort(life);
+    for (const tell of life.onEnd) tell();
+  }
+
+  private async boot(life: Life): Promise<void> {
+    const { scheduler, network, checks, placements, groupOf, limits, sizes, prng } = this.setting;
+    const stream = prng.stream(`${this.id} life ${life.number}`);
+    const clock = new SimClock(scheduler, life, this.quartz, stream.unit);
+    const storage = await FileNodeStorage.open({
+      directory: 'raft',
+      ...sizes,
+      clock,
+      randomBytes: stream.bytes,
+      files: new SimStorageFiles(this.disk, life, 'raft'),
+      openLog: (_directory, onFailed) =>
+        FileAppendLog.open({
+          directory: 'raft/journal',
+          name: 'raft journal',
+          segmentBytes: 64 * 1024,
+          maxRecordBytes: 1024 * 1024,
+          files: new SimLogFiles(this.disk, life, 'journal'),
+          clock,
+          randomBytes: stream.bytes,
+          onFailed,
+        }),
+    });
+    storage.onFailed((error) => {
+      life.storageFailure = error;
+      this.note(`storage failed: ${error.message}`);
+    });
+    const transport = new SimTransport(this.id, life, network);
+    const log = this.logger();
+    const router: { current?: GroupRouter } = {};
+    const engine = new MultiRaftEngine({
+      nodeId: this.id,
+      incarnation: `${this.id}-${life.number}`,
+      transport,
+      storage: checks.watchStorage(this.id, life, storage),
+      clock,
+      log,
+      limits: () => limits,
+      random: stream.unit,
+      onLeaderChanged: (group) => {
+        if (group.isLeader) checks.leader(this.id, group);
+        router.current?.leaderChanged();
+      },
+    });
+    checks.watchEngine(this.id, life, engine);
+    router.current = new GroupRouter(
+      engine,
+      transport,
+      clock,
+      log,
+      placements,
+      groupOf,
+      () => limits,
+      stream.below(2 ** 40),
+    );
+    const ids = placements.map(({ id }) => id);
+    network.join(transport);
+    await engine.start(placements);
+    checks.watchGroups(this.id, life, engine);
+    life.engine = engine;
+    life.store = new KeyValueService(router.current, ids, groupOf, () => limits);
+  }
+
+  private note(text: string): void {
+    this.setting.trace.note(this.setting.scheduler.now, this.id, text);
+  }
+
+  private logger(): Logger {
+    const { trace } = this.setting;
+    const line =
+      (level: string) =>
+      (first: unknown, message?: string): void => {
+        if (!trace.verbose) return;
+        const fields = typeof first === 'string' ? '' : JSON.stringify(first, plain);
+        this.note(`${level}: ${message ?? String(first)} ${fields}`);
+      };
+    const log: Logger = {
+      debug: line('debug'),
+      info: line('info'),
+      warn: line('warn'),
+      error: line('error'),
+      child: () => log,
+    };
+    return log;
+  }
+}
+
+function plain(_key: string, value: unknown): unknown {
+  return value instanceof Error ? value.message : value;
+}
