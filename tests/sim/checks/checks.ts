@@ -102,8 +102,8 @@ export class Checks {
     const { state } = group;
     const apply = state.apply.bind(state);
     record.replica(node).applied = group.lastApplied;
-    state.apply = (entry) => {
-      const outcome = apply(entry);
+    state.apply = (kind, entry) => {
+      const outcome = apply(kind, entry);
       const { index, term } = entry;
       if (life.alive) this.guard(() => record.applies(node, index, term, state.stateHash(index)));
       return outcome;

@@ -16,6 +16,8 @@ const WRITE_MS = 0.05;
 const SYNC_MS = 0.8;
 const NAME_MS = 0.05;
 const READ_MS = 0.02;
+/** Begins the names of files in the folder for damaged ones. */
+const ASIDE = 'damaged/';
 
 /** What both interfaces have in common. */
 class SimDirectory {
@@ -184,6 +186,24 @@ export class SimStorageFiles extends SimDirectory implements StorageFiles {
     const inode = new Inode();
     await this.make(name, inode);
     return new SimStorageFile(new SimFile(this.disk, this.owner, inode));
+  }
+
+  async moveAside(name: string, as: string): Promise<void> {
+    await this.rename(name, ASIDE + as);
+  }
+
+  async listAside(): Promise<readonly string[]> {
+    return (await super.list())
+      .filter((name) => name.startsWith(ASIDE))
+      .map((name) => name.slice(ASIDE.length));
+  }
+
+  async removeAside(name: string): Promise<void> {
+    await this.remove(ASIDE + name);
+  }
+
+  override async list(): Promise<readonly string[]> {
+    return (await super.list()).filter((name) => !name.startsWith(ASIDE));
   }
 
   async seal(): Promise<void> {
