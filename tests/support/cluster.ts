@@ -21,6 +21,7 @@ interface Node {
   readonly url: string;
   readonly httpPort: number;
   readonly peerPort: number;
+  readonly clientPort: number;
   readonly configFile: string;
   process: TestProcess | undefined;
 }
@@ -50,7 +51,7 @@ export class TestCluster {
     const count = options.nodes ?? 3;
     const proxied = options.proxied ?? true;
     const directory = await mkdtemp(join(tmpdir(), 'dw-cluster-'));
-    const ports = await freePorts(count * (proxied ? 2 + count : 2));
+    const ports = await freePorts(count * (proxied ? 3 + count : 3));
     const take = (): number => ports.pop() as number;
     const nodes: Node[] = Array.from({ length: count }, (_, i) => {
       const httpPort = take();
@@ -59,6 +60,7 @@ export class TestCluster {
         url: `http://127.0.0.1:${httpPort}`,
         httpPort,
         peerPort: take(),
+        clientPort: take(),
         configFile: join(directory, `n${i + 1}.json`),
         process: undefined,
       };
@@ -82,6 +84,7 @@ export class TestCluster {
           dataDir: join(directory, from.id),
           http: { host: '127.0.0.1', port: from.httpPort },
           peer: { host: '127.0.0.1', port: from.peerPort },
+          client: { host: '127.0.0.1', port: from.clientPort },
           peers,
           plugins: [
             { package: '@datawarehouse/plugin-cluster' },

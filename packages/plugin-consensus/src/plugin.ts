@@ -18,6 +18,7 @@ import {
   PEER_TRANSPORT,
   SdkCompatibility,
 } from '@datawarehouse/sdk';
+import { ClientAccess } from './client-port/client-access.js';
 import { MultiRaftEngine } from './engine/multi-raft-engine.js';
 import type { RaftGroup } from './engine/raft-group.js';
 import { engineNotRunning, overloaded } from './errors.js';
@@ -48,6 +49,7 @@ interface Running {
   readonly replicas: NodeReplicas;
   readonly router: GroupRouter;
   readonly service: ConsensusEngineService;
+  readonly clients: ClientAccess;
 }
 
 /** Multi-Raft consensus with a replicated key-value store. */
@@ -111,7 +113,19 @@ export class UltimateConsensusPlugin extends ConsensusPluginBase {
       router.stop();
       await engine.stop();
     });
-    this.running = { context, placements, storage, engine, replicas, router, service };
+    const clients = new ClientAccess({
+      node,
+      transport,
+      clock,
+      log,
+      engine,
+      router,
+      groupIds,
+      groupOf,
+      limits,
+    });
+    context.onDispose(() => clients.stop());
+    this.running = { context, placements, storage, engine, replicas, router, service, clients };
     services.provide(CONSENSUS_ENGINE, service);
     services.provide(KEY_VALUE_STORE, store);
     const groupCount = placements.length;
@@ -128,8 +142,9 @@ export class UltimateConsensusPlugin extends ConsensusPluginBase {
   }
 
   override async activateAsync(): Promise<void> {
-    const { engine, replicas } = this.parts();
+    const { engine, replicas, clients } = this.parts();
     await replicas.start(engine);
+    await clients.start();
   }
 
   override async drainAsync(signal: AbortSignal): Promise<void> {
@@ -141,6 +156,7 @@ export class UltimateConsensusPlugin extends ConsensusPluginBase {
     if (running === undefined) return;
     this.running = undefined;
     this.scaling.show(undefined);
+    await running.clients.stop();
     running.replicas.stop();
     running.router.stop();
     await running.engine.stop();
@@ -219,6 +235,7 @@ export class UltimateConsensusPlugin extends ConsensusPluginBase {
     const { running } = this;
     if (running === undefined) return;
     running.router.leaderChanged();
+    running.clients.leaderChanged();
     const leaderId = group.leader;
     running.context.bus.publish(LeaderChanged, {
       groupId: group.id,

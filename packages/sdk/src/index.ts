@@ -1,6 +1,7 @@
 // The door of the SDK: everything a plugin may import, and nothing else.
 
 export * from './bus/index.js';
+export { ByteReader, ByteWriter } from './codec/index.js';
 export { crc32 } from './checksum/crc32.js';
 export * from './consensus/index.js';
 export * from './errors/index.js';

@@ -13,8 +13,8 @@ export function isLoopback(host: string): boolean {
 }
 
 /**
- * HTTP beyond loopback needs a token and TLS (a token in clear text is anybody's), peers need mutual TLS. The framed
- * client protocol has neither, so it stays on loopback.
+ * HTTP and the framed client protocol beyond loopback need a token and TLS (a token in clear text is anybody's), which
+ * they share; peers need mutual TLS.
  * @throws DwError `config-exposed`.
  */
 export function refuseExposure(config: NodeConfig): void {
@@ -25,7 +25,8 @@ export function refuseExposure(config: NodeConfig): void {
     if (http.tls === undefined) throw configExposed('http', http.host, 'http.tls');
   }
   if (!isLoopback(peer.host) && peer.tls === undefined) throw configExposed('peer', peer.host, 'peer.tls');
-  if (client !== undefined && !isLoopback(client.host)) {
-    throw configExposed('client', client.host, 'protection, which this listener does not have');
+  if (!isLoopback(client.host)) {
+    if (http.token === undefined) throw configExposed('client', client.host, 'http.token');
+    if (http.tls === undefined) throw configExposed('client', client.host, 'http.tls');
   }
 }

@@ -59,9 +59,7 @@ export const NodeConfigSchema = Type.Object(
       },
       { ...closed, default: {} },
     ),
-    client: Type.Optional(
-      Type.Object({ host: Type.String({ ...HostName, default: '127.0.0.1' }), port: Port }, closed),
-    ),
+    client: Type.Optional(Type.Object({ host: Type.Optional(HostName), port: Type.Optional(Port) }, closed)),
     peers: Type.Optional(Type.Record(Type.String(), Type.String({ minLength: 1, maxLength: 300 }))),
     plugins: Type.Optional(Type.Array(PluginEntrySchema, { maxItems: 10_000 })),
     extraPlugins: Type.Optional(Type.Array(PluginEntrySchema, { maxItems: 10_000 })),

@@ -29,6 +29,7 @@ describe('the configuration of a node', () => {
       baseDir: '/etc/dw',
       http: { host: '127.0.0.1', port: 7400 },
       peer: { host: '127.0.0.1', port: 7500 },
+      client: { host: '127.0.0.1', port: 7600 },
       peers: { n1: '127.0.0.1:7500' },
       plugins: undefined,
       extraPlugins: [],
@@ -79,6 +80,8 @@ describe('the configuration of a node', () => {
     [{ ...minimal, peers: { n1: '127.0.0.1:0' } }, '"peers.n1" must be host:port with a port of 1'],
     [{ ...minimal, peers: { n1: 'a:1', n2: 'a:1' } }, '"peers" has a:1 twice'],
     [{ ...minimal, http: { port: 7500 } }, '"peer.port" and "http.port" are both 7500'],
+    [{ ...minimal, client: { port: 7400 } }, '"client.port" and "http.port" are both 7400'],
+    [{ ...minimal, http: { port: 65_500 } }, '"client.port" is missing'],
     [{ ...minimal, kernel: { loadMs: 0 } }, '"kernel.loadMs" must be at least 1'],
     [{ ...minimal, http: { token: 'short' } }, '"http.token" must be 16 to 512 printable'],
     [[], 'the configuration must be object, not array'],
@@ -92,6 +95,12 @@ describe('the configuration of a node', () => {
     for (const part of ['"nodeId"', '"dataDir" is missing', '"dataDri"', '"http.port"']) {
       expect(message).toContain(part);
     }
+  });
+
+  it('puts clients 200 above HTTP, on a port of the system where HTTP is on one', () => {
+    expect(parse({ ...minimal, http: { port: 8_000 } }).client).toEqual({ host: '127.0.0.1', port: 8_200 });
+    expect(parse({ ...minimal, http: { port: 0 } }).client.port).toBe(0);
+    expect(parse({ ...minimal, client: { port: 9_000 } }).client.port).toBe(9_000);
   });
 
   it('accepts IPv6 addresses', () => {
@@ -113,6 +122,7 @@ describe('listening beyond this machine', () => {
     [{ http: { host: 'host.example' } }, 'without http.token'],
     [{ peer: { host: '10.0.0.1' } }, 'without peer.tls'],
     [{ client: { host: '10.0.0.1', port: 7600 } }, '"client" would listen on 10.0.0.1'],
+    [{ client: { host: '10.0.0.1' }, http: { token } }, 'without http.tls'],
   ])('is refused for %j', (part, wanted) => {
     const { code, message } = refusal({ ...minimal, ...part });
     expect(code).toBe('config-exposed');
@@ -122,6 +132,7 @@ describe('listening beyond this machine', () => {
   it.each([
     { http: { ...http, token, tls } },
     { http, insecure: true },
+    { http: { token, tls }, client: { host: '10.0.0.1' } },
     { peer: { host: '10.0.0.1', tls } },
     { http: { host: 'localhost' }, peer: { host: '127.0.0.2' } },
     { http: { host: '::1' } },

@@ -60,7 +60,8 @@ export interface NodeConfig {
     readonly token?: string;
   };
   readonly peer: { readonly host: string; readonly port: number; readonly tls?: PeerTlsFiles };
-  readonly client?: { readonly host: string; readonly port: number };
+  /** The listener of the framed client protocol, under the token and TLS files of `http`. */
+  readonly client: { readonly host: string; readonly port: number };
   /** `host:port` of the peer listener of every node by node id, this one included. */
   readonly peers: Readonly<Record<string, string>>;
   /** Undefined: all plugins that ship. */
@@ -73,7 +74,8 @@ export interface NodeConfig {
   readonly insecure: boolean;
 }
 
-type ConfigFile = Omit<NodeConfig, 'baseDir' | 'peers' | 'plugins' | 'extraPlugins'> & {
+type ConfigFile = Omit<NodeConfig, 'baseDir' | 'client' | 'peers' | 'plugins' | 'extraPlugins'> & {
+  readonly client?: { readonly host?: string; readonly port?: number };
   readonly peers?: Readonly<Record<string, string>>;
   readonly plugins?: readonly PluginEntry[];
   readonly extraPlugins?: readonly PluginEntry[];
@@ -123,10 +125,23 @@ function peerIssues(config: ConfigFile, peers: Readonly<Record<string, string>>)
   return issues;
 }
 
+/** Clients connect this much above HTTP unless the configuration says otherwise. */
+const CLIENT_PORT_STEP = 200;
+
+/** Where the client port is. With HTTP on a port that the system chooses, so is this one. */
+function clientOf({ client, http }: ConfigFile): NodeConfig['client'] {
+  const port = http.port === 0 ? 0 : http.port + CLIENT_PORT_STEP;
+  return { host: client?.host ?? http.host, port: client?.port ?? port };
+}
+
 function portIssues(config: ConfigFile): string[] {
   const used = new Map<string, string>();
   const issues: string[] = [];
-  const listeners = { http: config.http, peer: config.peer, ...(config.client && { client: config.client }) };
+  const client = clientOf(config);
+  const listeners = { http: config.http, peer: config.peer, client };
+  if (client.port > 65_535) {
+    issues.push(`"client.port" is missing: "http.port" leaves no room for its default, ${client.port}`);
+  }
   for (const [name, { host, port }] of Object.entries(listeners)) {
     const other = used.get(`${host}:${port}`);
     if (port !== 0 && other !== undefined) {
@@ -158,6 +173,7 @@ export function parseNodeConfig(value: unknown, options: ParseOptions): NodeConf
   const { tls: peerTls, ...peer } = config.peer;
   const result: NodeConfig = {
     ...config,
+    client: clientOf(config),
     peers,
     plugins: config.plugins,
     extraPlugins: config.extraPlugins ?? [],

@@ -3,6 +3,7 @@
 import { createRequire } from 'node:module';
 import type { NodeInfo } from '@datawarehouse/sdk';
 import type { NodeConfig } from '../config/node-config.js';
+import { tokenCheck } from '../http/bearer-token.js';
 
 /** Version of the host's package. */
 export const HOST_VERSION = (
@@ -11,14 +12,18 @@ export const HOST_VERSION = (
 
 /** The node as plugins see it. `httpUrl` is known once the HTTP listener is open. */
 export function nodeInfoOf(config: NodeConfig, httpUrl: string): NodeInfo {
-  const { nodeId, clusterId, peer, client, peers } = config;
+  const { nodeId, clusterId, http, peer, client, peers } = config;
   return Object.freeze({
     nodeId,
     clusterId,
     version: HOST_VERSION,
     httpUrl,
     peer: Object.freeze({ ...peer }),
-    client: client && Object.freeze({ ...client }),
+    client: Object.freeze({
+      ...client,
+      ...(http.tls && { tls: Object.freeze({ ...http.tls }) }),
+      ...(http.token !== undefined && { authorize: tokenCheck(http.token) }),
+    }),
     peers: Object.freeze({ ...peers }),
   });
 }

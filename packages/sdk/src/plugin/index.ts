@@ -10,6 +10,7 @@ export type { PluginManifest } from './manifest.js';
 export type { PluginExport } from './plugin-base.js';
 export type {
   Endpoint,
+  ClientEndpoint,
   NodeInfo,
   PluginContext,
   RouteRegistry,

@@ -21,6 +21,14 @@ export interface Endpoint {
   readonly port: number;
 }
 
+/** Where a node listens for clients, and how they are protected: as those of HTTP. */
+export interface ClientEndpoint extends Endpoint {
+  /** TLS files, PEM; `ca` completes the chain that clients are shown. Undefined: without TLS. */
+  readonly tls?: { readonly cert: string; readonly key: string; readonly ca?: string };
+  /** Whether this is the token of the node, told in a time that does not depend on it. Undefined: none is asked for. */
+  readonly authorize?: (token: string | undefined) => boolean;
+}
+
 /** What a plugin may know of the node it runs on. */
 export interface NodeInfo {
   readonly nodeId: string;
@@ -32,8 +40,8 @@ export interface NodeInfo {
   readonly httpUrl: string;
   /** Where to listen for peers, with TLS files if peers use TLS. */
   readonly peer: Endpoint & { readonly tls?: TlsFiles };
-  /** Where to listen for clients of the framed protocol. */
-  readonly client: Endpoint | undefined;
+  /** Where to listen for clients of the framed protocol; undefined where none are served. */
+  readonly client: ClientEndpoint | undefined;
   /** `host:port` of every node's peer listener by node id, this node included. */
   readonly peers: Readonly<Record<string, string>>;
 }

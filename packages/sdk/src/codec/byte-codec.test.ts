@@ -1,6 +1,6 @@
 // What is written is read back, and what was not written by us is refused.
 
-import { isDwError } from '@datawarehouse/sdk';
+import { isDwError } from '../errors/dw-error.js';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ByteReader } from './byte-reader.js';

@@ -1,0 +1,137 @@
+// The node behind the client port, for real: the engine's groups here, the router for what is led elsewhere.
+
+import type { Clock, DwError } from '@datawarehouse/sdk';
+import { isDwError } from '@datawarehouse/sdk';
+import type { ClusterTopology, ListedKey } from '@datawarehouse/sdk/client-protocol';
+import type { MultiRaftEngine } from '../engine/multi-raft-engine.js';
+import type { ProposalResult } from '../engine/proposal.js';
+import type { RaftGroup } from '../engine/raft-group.js';
+import { groupUnknown, noLeader, outcomeUnknown } from '../errors.js';
+import type { GroupRouter } from '../groups/group-router.js';
+import type { ClientBackend, StoredValue } from './client-backend.js';
+
+/** Limits that the client port obeys; asked at each use. */
+export interface BackendLimits {
+  readonly maxValueBytes: number;
+  readonly requestTimeoutMs: number;
+}
+
+/** Serves a client port from this node's engine. */
+export class EngineBackend implements ClientBackend {
+  constructor(
+    private readonly engine: MultiRaftEngine,
+    private readonly router: GroupRouter,
+    private readonly clock: Clock,
+    private readonly groupIds: readonly string[],
+    readonly groupOf: (key: string) => string,
+    private readonly limits: () => BackendLimits,
+  ) {}
+
+  get nodeId(): string {
+    return this.engine.nodeId;
+  }
+
+  get maxValueBytes(): number {
+    return this.limits().maxValueBytes;
+  }
+
+  get requestTimeoutMs(): number {
+    return this.limits().requestTimeoutMs;
+  }
+
+  now(): number {
+    return this.clock.now();
+  }
+
+  groups(): ClusterTopology['groups'] {
+    return this.groupIds.map((id) => {
+      const group = this.engine.group(id);
+      const leader = group?.leader;
+      return { id, term: group?.term ?? 0, ...(leader === undefined ? {} : { leader }) };
+    });
+  }
+
+  leads(groupId: string): boolean {
+    return this.engine.group(groupId)?.isLeader === true;
+  }
+
+  leader(groupId: string): string | undefined {
+    return this.engine.group(groupId)?.leader;
+  }
+
+  serves(groupId: string): boolean {
+    return this.engine.group(groupId) !== undefined && this.router.local.serves(groupId);
+  }
+
+  submit(
+    groupId: string,
+    command: Uint8Array,
+    deadline: number,
+    done: (result: ProposalResult) => void,
+  ): () => void {
+    const group = this.find(groupId);
+    const { engine } = this;
+    const proposal = group.submit('key-value', command, deadline, (result) => {
+      if (result.ok) engine.commitLatency.record(engine.clock.now() - proposal.submittedAt);
+      done(result);
+    });
+    return () => group.abandon(proposal);
+  }
+
+  read(
+    groupId: string,
+    _mode: 'linearizable' | 'lease',
+    deadline: number,
+    done: (error: DwError | undefined) => void,
+  ): void {
+    const group = this.find(groupId);
+    group.read(deadline, (error) => {
+      if (error !== undefined && group.leader === undefined) done(noLeader(groupId));
+      else done(error);
+    });
+  }
+
+  get(groupId: string, key: string): StoredValue | undefined {
+    return this.find(groupId).state.get(key);
+  }
+
+  list(groupId: string, prefix: string, after: string | undefined, limit: number): readonly ListedKey[] {
+    return this.find(groupId).state.list(prefix, after, limit);
+  }
+
+  relayWrite(
+    groupId: string,
+    command: Uint8Array,
+    repeatable: boolean,
+    done: (result: ProposalResult) => void,
+  ): () => void {
+    const abort = new AbortController();
+    this.router.propose(groupId, 'key-value', command, repeatable, abort.signal).then(
+      ({ index, outcome }) => done({ ok: true, index, outcome }),
+      (error: unknown) => {
+        const known = isDwError(error) ? error : outcomeUnknown(groupId, String(error));
+        done({ ok: false, error: known });
+      },
+    );
+    return () => abort.abort();
+  }
+
+  async relayGet(groupId: string, key: string): Promise<StoredValue | undefined> {
+    return this.router.get(groupId, key);
+  }
+
+  async relayList(
+    groupId: string,
+    prefix: string,
+    after: string | undefined,
+    limit: number,
+  ): Promise<readonly ListedKey[]> {
+    return this.router.list(groupId, prefix, after, limit);
+  }
+
+  private find(groupId: string): RaftGroup {
+    const group = this.engine.group(groupId);
+    if (group === undefined) throw groupUnknown(groupId);
+    return group;
+  }
+}

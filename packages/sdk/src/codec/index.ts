@@ -1,0 +1,3 @@
+export { ByteReader } from './byte-reader.js';
+export { ByteWriter } from './byte-writer.js';
+export { malformed } from './malformed.js';
