@@ -209,7 +209,7 @@ export class DwClient {
       checkKey(key);
       checkCondition(options.ifVersion);
     } catch (error) {
-      return Promise.reject(error as Error);
+      return Promise.reject(error);
     }
     const group = this.dispatcher.view.groupOf(key) ?? '';
     const verb = { get: 'read', put: 'write', delete: 'deletion' }[operation.op as 'get' | 'put' | 'delete'];

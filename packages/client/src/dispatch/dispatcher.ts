@@ -129,7 +129,7 @@ export class Dispatcher {
     this.state = 'closed';
     clearInterval(this.timer);
     const error = closed();
-    for (const call of [...this.live]) {
+    for (const call of this.live) {
       const inDoubt = call.writes && (call.state === 'sent' || call.doubt !== undefined);
       this.fail(call, inDoubt ? outcomeUnknown(call.what(), 'the client was closed') : error);
     }
@@ -260,6 +260,7 @@ export class Dispatcher {
   }
 
   private takeQueued(): void {
+    if (this.state === 'closed') return;
     while (this.queueHead < this.queue.length && this.inFlight < this.options.maxInFlight) {
       const next = this.queue[this.queueHead++] as Call;
       if (next.state !== 'queued') continue;

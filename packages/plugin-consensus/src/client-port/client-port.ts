@@ -106,7 +106,7 @@ export class ClientPort {
     const closed = new Promise<void>((resolve) => {
       server.close(() => resolve());
     });
-    for (const connection of [...this.connections]) connection.close(reason);
+    for (const connection of this.connections) connection.close(reason);
     const force = setTimeout(() => {
       for (const socket of this.sockets) socket.destroy();
     }, STOP_MS);
@@ -174,7 +174,7 @@ export class ClientPort {
   private sweepIdle(): void {
     const now = this.options.clock.now();
     const { idleMs, helloMs } = this.limits;
-    for (const connection of [...this.connections]) {
+    for (const connection of this.connections) {
       const silent = now - connection.heardAt;
       if (connection.isOpen ? silent > idleMs : silent > helloMs) connection.close(clientIdle(silent));
     }

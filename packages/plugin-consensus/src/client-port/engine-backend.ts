@@ -7,6 +7,7 @@ import type { MultiRaftEngine } from '../engine/multi-raft-engine.js';
 import type { ProposalResult } from '../engine/proposal.js';
 import type { RaftGroup } from '../engine/raft-group.js';
 import { groupUnknown, noLeader, outcomeUnknown } from '../errors.js';
+import { keyValuesOf } from '../groups/group-key-values.js';
 import type { GroupRouter } from '../groups/group-router.js';
 import type { ClientBackend, StoredValue } from './client-backend.js';
 
@@ -71,7 +72,7 @@ export class EngineBackend implements ClientBackend {
   ): () => void {
     const group = this.find(groupId);
     const { engine } = this;
-    const proposal = group.submit('key-value', command, deadline, (result) => {
+    const proposal = group.submit('command', command, deadline, (result) => {
       if (result.ok) engine.commitLatency.record(engine.clock.now() - proposal.submittedAt);
       done(result);
     });
@@ -92,25 +93,25 @@ export class EngineBackend implements ClientBackend {
   }
 
   get(groupId: string, key: string): StoredValue | undefined {
-    return this.find(groupId).state.get(key);
+    return keyValuesOf(this.find(groupId)).get(key);
   }
 
   list(groupId: string, prefix: string, after: string | undefined, limit: number): readonly ListedKey[] {
-    return this.find(groupId).state.list(prefix, after, limit);
+    return keyValuesOf(this.find(groupId)).list(prefix, after, limit);
   }
 
   relayWrite(
     groupId: string,
     command: Uint8Array,
     repeatable: boolean,
-    done: (result: ProposalResult) => void,
+    settled: (result: ProposalResult) => void,
   ): () => void {
     const abort = new AbortController();
-    this.router.propose(groupId, 'key-value', command, repeatable, abort.signal).then(
-      ({ index, outcome }) => done({ ok: true, index, outcome }),
+    this.router.propose(groupId, 'command', command, repeatable, abort.signal).then(
+      ({ index, outcome }) => settled({ ok: true, index, outcome }),
       (error: unknown) => {
         const known = isDwError(error) ? error : outcomeUnknown(groupId, String(error));
-        done({ ok: false, error: known });
+        settled({ ok: false, error: known });
       },
     );
     return () => abort.abort();

@@ -110,6 +110,7 @@ export class RequestRunner {
         return;
       case 'idempotency-key-reused':
       case 'committed':
+      case 'result':
         replies.refused(id, groupFailed(group, new Error(`an outcome ${outcome.status} for a write`)));
     }
   }
