@@ -13,9 +13,16 @@ import {
   readListed,
   readNumber,
 } from '@datawarehouse/sdk/client-protocol';
-import type { Call } from './dispatch/call.js';
+import { newCall } from './dispatch/call.js';
 import { Dispatcher } from './dispatch/dispatcher.js';
-import { DwClientError, aborted, keyInvalid, optionInvalid, valueTooLarge } from './errors.js';
+import {
+  DwClientError,
+  aborted,
+  answerMalformed,
+  keyInvalid,
+  optionInvalid,
+  valueTooLarge,
+} from './errors.js';
 import type { ClientOptions } from './options.js';
 import { checkOptions } from './options.js';
 
@@ -231,7 +238,7 @@ export class DwClient {
       }
       const { dispatcher } = this;
       const abort = (): void => dispatcher.abandon(call, signal?.reason);
-      const call: Call = {
+      const call = newCall({
         operation,
         group,
         what,
@@ -240,20 +247,17 @@ export class DwClient {
         timeoutMs,
         done: (body) => {
           signal?.removeEventListener('abort', abort);
-          resolve(read(body));
+          try {
+            resolve(read(body));
+          } catch (error) {
+            reject(answerMalformed(what(), writes, error));
+          }
         },
         failed: (error) => {
           signal?.removeEventListener('abort', abort);
           reject(error);
         },
-        state: 'queued',
-        tries: 0,
-        doubt: undefined,
-        refusal: undefined,
-        notBefore: 0,
-        sentOn: undefined,
-        requestId: 0,
-      };
+      });
       signal?.addEventListener('abort', abort, { once: true });
       dispatcher.submit(call);
     });

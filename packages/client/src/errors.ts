@@ -94,6 +94,17 @@ export function outcomeUnknown(what: string, why: string, cause?: unknown): DwCl
   });
 }
 
+/** The node answered what is no answer to the call. */
+export function answerMalformed(what: string, writes: boolean, cause: unknown): DwClientError {
+  if (writes) return outcomeUnknown(what, 'its answer cannot be read', cause);
+  return new DwClientError({
+    code: 'answer-malformed',
+    message: `${what} was answered with what is no answer to it`,
+    hint: 'use a client of the same version as the nodes',
+    cause,
+  });
+}
+
 /** The caller's signal aborted before anything was sent, or the call only read. */
 export function aborted(what: string, cause: unknown): DwClientError {
   return new DwClientError({

@@ -31,6 +31,11 @@ export interface ClientOptions {
   readonly silenceMs?: number;
   /** Longest wait for a connection with TLS and hello, in ms. Default 3 000. */
   readonly connectTimeoutMs?: number;
+  /**
+   * Whether writes are retried so that they are applied once, by a session in each group. Default true. Without, a write
+   * whose answer is lost fails with `outcome-unknown`.
+   */
+  readonly sessions?: boolean;
   /** Uniform in [0, 1), for the spread of waits. Default `Math.random`. */
   readonly random?: () => number;
 }
@@ -52,6 +57,7 @@ export interface CheckedOptions {
   readonly maxQueued: number;
   readonly silenceMs: number;
   readonly connectTimeoutMs: number;
+  readonly sessions: boolean;
   readonly random: () => number;
 }
 
@@ -90,6 +96,7 @@ export function checkOptions(options: ClientOptions): CheckedOptions {
     maxQueued: whole(options, 'maxQueued', 16_384, 0, 10_000_000),
     silenceMs: whole(options, 'silenceMs', 1_500, 50, 600_000),
     connectTimeoutMs: whole(options, 'connectTimeoutMs', 3_000, 1, 600_000),
+    sessions: options.sessions ?? true,
     random,
   };
 }

@@ -3,6 +3,7 @@
 import type { ClientOperation } from '@datawarehouse/sdk/client-protocol';
 import type { Connection } from '../connection/connection.js';
 import type { DwClientError } from '../errors.js';
+import type { SessionPlace } from '../sessions/session-pool.js';
 
 /**
  * Where a call is. `queued`: waits for room among the calls in flight. `parked`: waits for a node to send it to.
@@ -12,8 +13,9 @@ export type CallState = 'queued' | 'parked' | 'sent' | 'over';
 
 /** A call. */
 export interface Call {
-  /** What it asks for; a write gets its place in a session before it is first sent. */
-  operation: ClientOperation;
+  readonly operation: ClientOperation;
+  /** Its place in a session: a write gets one before it is first sent, and keeps it. */
+  place: SessionPlace | undefined;
   /** The group that it is for. */
   readonly group: string;
   /** What it does, in a few words, for messages. */
@@ -39,10 +41,42 @@ export interface Call {
   requestId: number;
 }
 
+/** What a call begins with. */
+export type NewCall = Pick<
+  Call,
+  'operation' | 'group' | 'what' | 'writes' | 'deadline' | 'timeoutMs' | 'done' | 'failed'
+>;
+
+/** A call before its first try. */
+export function newCall(given: NewCall): Call {
+  const { operation, group, what, writes, deadline, timeoutMs, done, failed } = given;
+  return {
+    operation,
+    place: undefined,
+    group,
+    what,
+    writes,
+    deadline,
+    timeoutMs,
+    done,
+    failed,
+    state: 'queued',
+    tries: 0,
+    doubt: undefined,
+    refusal: undefined,
+    notBefore: 0,
+    sentOn: undefined,
+    requestId: 0,
+  };
+}
+
 /** Whether a try that was lost may be made again without a risk of doing it twice. */
-export function isRepeatable({ writes, operation }: Call): boolean {
-  if (!writes) return true;
-  if (operation.op === 'put' || operation.op === 'delete') return operation.session !== undefined;
-  // A session that is opened twice costs a place in a table, and nothing else.
-  return true;
+export function isRepeatable({ writes, place }: Call): boolean {
+  return !writes || place !== undefined;
+}
+
+/** What a try of the call sends: a write carries its place, and how far its session has got by now. */
+export function operationOf({ operation, place }: Call): ClientOperation {
+  if (place === undefined || (operation.op !== 'put' && operation.op !== 'delete')) return operation;
+  return { ...operation, session: place.session.stamp(place.sequence) };
 }

@@ -3,7 +3,7 @@
 // that have a place in a session. Every queue has a bound, and every call an end.
 
 import type { ClusterTopology, ServerWelcome } from '@datawarehouse/sdk/client-protocol';
-import { readError } from '@datawarehouse/sdk/client-protocol';
+import { readError, readNumber } from '@datawarehouse/sdk/client-protocol';
 import { backoffMs } from '../connection/backoff.js';
 import type { Connection } from '../connection/connection.js';
 import { Link } from '../connection/link.js';
@@ -19,10 +19,13 @@ import {
 import type { CheckedOptions } from '../options.js';
 import { parseAddress } from '../options.js';
 import type { Call } from './call.js';
-import { isRepeatable } from './call.js';
+import { isRepeatable, newCall, operationOf } from './call.js';
+import { SessionPool } from '../sessions/session-pool.js';
 import { ClusterView } from './cluster-view.js';
 
 const SWEEP_MS = 50;
+/** How long closing waits for the groups to forget the sessions. */
+const CLOSE_MS = 500;
 const RETRY = { firstMs: 5, longestMs: 250 };
 
 /** Sends calls to the nodes of one cluster. */
@@ -39,11 +42,13 @@ export class Dispatcher {
   /** Calls of `queue` that were taken already. */
   private queueHead = 0;
   private parked: Call[] = [];
+  private unparking = false;
   private inFlight = 0;
   private timer: NodeJS.Timeout | undefined;
   private sweptAt: number;
   private seed = 0;
   private state: 'open' | 'closing' | 'closed' = 'open';
+  private readonly sessions = new SessionPool((group) => this.openSession(group));
   private whenIdle: (() => void)[] = [];
   private whenOpen: { readonly resolve: () => void; readonly reject: (error: DwClientError) => void }[] = [];
 
@@ -73,13 +78,14 @@ export class Dispatcher {
   }
 
   /** Takes a call in. It ends by `done` or `failed`, exactly once. */
-  submit(call: Call): void {
-    if (this.state !== 'open') {
+  submit(call: Call, own = false): void {
+    if (this.state === 'closed' || (this.state === 'closing' && !own)) {
       call.state = 'over';
       call.failed(closed());
       return;
     }
-    if (this.inFlight >= this.options.maxInFlight) {
+    // What the client itself asks for does not wait behind the calls that wait for it.
+    if (this.inFlight >= this.options.maxInFlight && !own) {
       const { maxQueued } = this.options;
       if (this.queue.length - this.queueHead >= maxQueued) {
         call.state = 'over';
@@ -116,11 +122,36 @@ export class Dispatcher {
   async close(): Promise<void> {
     if (this.state === 'open') {
       this.state = 'closing';
-      if (this.live.size > 0) await new Promise<void>((resolve) => this.whenIdle.push(resolve));
+      await this.idle();
+      await this.closeSessions();
       this.destroy();
-    } else if (this.live.size > 0) {
-      await new Promise<void>((resolve) => this.whenIdle.push(resolve));
+    } else {
+      await this.idle();
     }
+  }
+
+  private async idle(): Promise<void> {
+    if (this.live.size > 0) await new Promise<void>((resolve) => this.whenIdle.push(resolve));
+  }
+
+  /** Gives the groups their places back. One that cannot be told finds out by itself, in time. */
+  private async closeSessions(): Promise<void> {
+    for (const [group, { id }] of this.sessions.all()) {
+      this.submit(
+        newCall({
+          operation: { op: 'close-session', group, session: id },
+          group,
+          what: () => `The closing of a session in ${group}`,
+          writes: false,
+          deadline: this.now() + CLOSE_MS,
+          timeoutMs: CLOSE_MS,
+          done: () => {},
+          failed: () => {},
+        }),
+        true,
+      );
+    }
+    await this.idle();
   }
 
   /** Ends everything at once. */
@@ -142,6 +173,13 @@ export class Dispatcher {
     if (call.notBefore > 0 && this.now() < call.notBefore) {
       this.park(call);
       return;
+    }
+    if (call.writes && call.place === undefined && this.options.sessions) {
+      call.place = this.sessions.take(call.group);
+      if (call.place === undefined) {
+        this.park(call);
+        return;
+      }
     }
     const leader = this.view.leader(call.group);
     if (leader !== undefined) {
@@ -167,7 +205,7 @@ export class Dispatcher {
     call.state = 'sent';
     call.sentOn = connection;
     const left = Math.max(1, Math.ceil(call.deadline - this.now()));
-    call.requestId = connection.request(call.operation, left, relay, {
+    call.requestId = connection.request(operationOf(call), left, relay, {
       onAnswer: (status, body) => {
         if (call.state !== 'sent' || call.sentOn !== connection) return;
         if (status === 'ok') this.succeed(call, body);
@@ -192,6 +230,10 @@ export class Dispatcher {
       return;
     }
     call.refusal = error;
+    if (code === 'session-expired' && call.place !== undefined) {
+      this.sessionExpired(call, error);
+      return;
+    }
     if (!retryable) {
       this.fail(call, error);
       return;
@@ -210,6 +252,38 @@ export class Dispatcher {
     const wait = backoffMs(RETRY, call.tries, this.options.random);
     const asked = code === 'overloaded' ? (retryAfterMs ?? 0) * (0.5 + 0.5 * this.options.random()) : 0;
     this.later(call, Math.max(wait, asked));
+  }
+
+  private sessionExpired(call: Call, error: DwClientError): void {
+    const { place } = call;
+    if (place !== undefined) {
+      place.session.settle(place.sequence);
+      this.sessions.expired(call.group, place.session);
+    }
+    call.place = undefined;
+    // Under another session the group would not know it again: only what was certainly not applied may go on.
+    if (call.doubt === undefined) this.later(call, 0);
+    else this.fail(call, outcomeUnknown(call.what(), error.message, error));
+  }
+
+  private openSession(group: string): void {
+    this.submit(
+      newCall({
+        operation: { op: 'open-session', group },
+        group,
+        what: () => `The opening of a session in ${group}`,
+        writes: false,
+        deadline: this.now() + this.options.timeoutMs,
+        timeoutMs: this.options.timeoutMs,
+        done: (body) => {
+          this.sessions.opened(group, readNumber(body));
+          this.unpark();
+        },
+        // The writes that wait for it ask again as long as they have time.
+        failed: () => this.sessions.failed(group),
+      }),
+      true,
+    );
   }
 
   /** A try whose outcome is unknown. */
@@ -233,6 +307,15 @@ export class Dispatcher {
     if (this.links.size > 0 && this.anyConnection() === undefined) this.connectSomewhere();
   }
 
+  private unparkSoon(): void {
+    if (this.unparking) return;
+    this.unparking = true;
+    setImmediate(() => {
+      this.unparking = false;
+      this.unpark();
+    });
+  }
+
   private unpark(): void {
     if (this.parked.length === 0) return;
     const calls = this.parked;
@@ -252,10 +335,13 @@ export class Dispatcher {
     const wasQueued = call.state === 'queued';
     call.state = 'over';
     call.sentOn = undefined;
+    call.place?.session.settle(call.place.sequence);
     this.live.delete(call);
     if (wasQueued) return;
     this.inFlight--;
     this.takeQueued();
+    // Room in a session, perhaps.
+    if (call.place !== undefined && this.parked.length > 0 && call.place.session.hasRoom) this.unparkSoon();
     if (this.live.size === 0) for (const resolve of this.whenIdle.splice(0)) resolve();
   }
 
@@ -341,7 +427,7 @@ export class Dispatcher {
       this.connectSomewhere();
     }
     // Calls that waited for this node look for another one.
-    setImmediate(() => this.unpark());
+    this.unparkSoon();
   }
 
   private sweep(): void {

@@ -3,6 +3,7 @@
 
 import type { DwError } from '@datawarehouse/sdk';
 import type { ClusterTopology, ListedKey } from '@datawarehouse/sdk/client-protocol';
+import type { EntryKind } from '../engine/entry-envelope.js';
 import type { ProposalResult } from '../engine/proposal.js';
 
 /** A value and its version, as this node has it. */
@@ -30,13 +31,14 @@ export interface ClientBackend {
   /** Whether the group has a replica here that runs. */
   serves(groupId: string): boolean;
   /**
-   * Proposes a command at this node, the leader. `done` is called exactly once, later.
+   * Proposes an entry at this node, the leader. `done` is called exactly once, later.
    * @returns what stops the waiting.
    * @throws DwError: it did not happen.
    */
   submit(
     groupId: string,
-    command: Uint8Array,
+    kind: EntryKind,
+    data: Uint8Array,
     deadline: number,
     done: (result: ProposalResult) => void,
   ): () => void;
@@ -51,10 +53,11 @@ export interface ClientBackend {
   get(groupId: string, key: string): StoredValue | undefined;
   /** Keys as this node has them, in key order. */
   list(groupId: string, prefix: string, after: string | undefined, limit: number): readonly ListedKey[];
-  /** Brings a command to the leader, wherever that is. */
+  /** Brings an entry to the leader, wherever that is. `repeatable`: a second try is harmless when the first happened. */
   relayWrite(
     groupId: string,
-    command: Uint8Array,
+    kind: EntryKind,
+    data: Uint8Array,
     repeatable: boolean,
     done: (result: ProposalResult) => void,
   ): () => void;

@@ -3,6 +3,7 @@
 import type { Clock, DwError } from '@datawarehouse/sdk';
 import { isDwError } from '@datawarehouse/sdk';
 import type { ClusterTopology, ListedKey } from '@datawarehouse/sdk/client-protocol';
+import type { EntryKind } from '../engine/entry-envelope.js';
 import type { MultiRaftEngine } from '../engine/multi-raft-engine.js';
 import type { ProposalResult } from '../engine/proposal.js';
 import type { RaftGroup } from '../engine/raft-group.js';
@@ -66,13 +67,14 @@ export class EngineBackend implements ClientBackend {
 
   submit(
     groupId: string,
-    command: Uint8Array,
+    kind: EntryKind,
+    data: Uint8Array,
     deadline: number,
     done: (result: ProposalResult) => void,
   ): () => void {
     const group = this.find(groupId);
     const { engine } = this;
-    const proposal = group.submit('command', command, deadline, (result) => {
+    const proposal = group.submit(kind, data, deadline, (result) => {
       if (result.ok) engine.commitLatency.record(engine.clock.now() - proposal.submittedAt);
       done(result);
     });
@@ -102,12 +104,13 @@ export class EngineBackend implements ClientBackend {
 
   relayWrite(
     groupId: string,
-    command: Uint8Array,
+    kind: EntryKind,
+    data: Uint8Array,
     repeatable: boolean,
     settled: (result: ProposalResult) => void,
   ): () => void {
     const abort = new AbortController();
-    this.router.propose(groupId, 'command', command, repeatable, abort.signal).then(
+    this.router.propose(groupId, kind, data, repeatable, abort.signal).then(
       ({ index, outcome }) => settled({ ok: true, index, outcome }),
       (error: unknown) => {
         const known = isDwError(error) ? error : outcomeUnknown(groupId, String(error));

@@ -3,7 +3,8 @@
 
 import type { DwError } from '@datawarehouse/sdk';
 import { errorMessage, isDwError } from '@datawarehouse/sdk';
-import type { ClientOperation, ClientRequest, ListedKey } from '@datawarehouse/sdk/client-protocol';
+import type { ClientOperation, ClientRequest, ListedKey, ReadMode } from '@datawarehouse/sdk/client-protocol';
+import type { EntryKind } from '../engine/entry-envelope.js';
 import type { ProposalResult } from '../engine/proposal.js';
 import {
   groupFailed,
@@ -14,11 +15,15 @@ import {
   valueTooLarge,
   versionMismatch,
 } from '../errors.js';
+import { refusalOf } from '../groups/command-identity.js';
 import { encodeCommand } from '../state/command.js';
 import { MAX_KEYS_PER_GROUP } from '../state/key-value-state.js';
+import type { Outcome } from '../state/outcome.js';
+import { encodeSessionCommand, encodeSessionId } from '../state/sessions/command-header.js';
 import type { ClientBackend, StoredValue } from './client-backend.js';
 import { operationUnknown } from './errors.js';
 
+const EMPTY = new Uint8Array(0);
 /** Most keys of one answer to a list. */
 const MAX_LIST_LIMIT = 1_001;
 
@@ -34,6 +39,25 @@ export interface Replies {
 type Operation<Op extends ClientOperation['op']> = Extract<ClientOperation, { readonly op: Op }>;
 type Write = Operation<'put'> | Operation<'delete'>;
 
+/** A request as it is being carried out. */
+interface Attempt {
+  readonly id: number;
+  readonly relay: boolean;
+  readonly deadline: number;
+  readonly replies: Replies;
+}
+
+/** An entry that a request wants in the log of a group. */
+interface Proposed {
+  readonly group: string;
+  readonly kind: EntryKind;
+  readonly data: Uint8Array;
+  /** Whether a second try is harmless when the first happened. */
+  readonly repeatable: boolean;
+  /** The write that it carries, if it does. */
+  readonly write: Write | undefined;
+}
+
 /** Runs requests against the node. */
 export class RequestRunner {
   constructor(private readonly backend: ClientBackend) {}
@@ -48,19 +72,24 @@ export class RequestRunner {
     const { backend } = this;
     const longest = backend.requestTimeoutMs;
     const deadline = backend.now() + (timeoutMs === 0 ? longest : Math.min(timeoutMs, longest));
+    const attempt: Attempt = { id, relay, deadline, replies };
     switch (operation.op) {
       case 'put':
       case 'delete':
-        return this.write(id, operation, relay, deadline, replies);
+        return this.write(operation, attempt);
       case 'get':
-        this.get(id, operation, relay, deadline, replies);
+        this.get(operation, attempt);
         return undefined;
       case 'list':
-        this.list(id, operation, relay, deadline, replies);
+        this.list(operation, attempt);
         return undefined;
-      case 'watch':
       case 'open-session':
-      case 'close-session':
+        return this.propose(this.sessionEntry(operation.group, 'open-session', EMPTY), attempt);
+      case 'close-session': {
+        const data = encodeSessionId(operation.session);
+        return this.propose(this.sessionEntry(operation.group, 'close-session', data), attempt);
+      }
+      case 'watch':
         throw operationUnknown();
       case 'cancel':
         // The connection knows what it has under way.
@@ -68,28 +97,43 @@ export class RequestRunner {
     }
   }
 
-  private write(
-    id: number,
-    operation: Write,
-    relay: boolean,
-    deadline: number,
-    replies: Replies,
-  ): () => void {
-    const { backend } = this;
-    const group = backend.groupOf(operation.key);
-    const value = operation.op === 'put' ? operation.value : undefined;
-    if (value !== undefined && value.length > backend.maxValueBytes) {
-      throw valueTooLarge(value.length, backend.maxValueBytes);
+  private write(write: Write, attempt: Attempt): () => void {
+    const { maxValueBytes } = this.backend;
+    const group = this.backend.groupOf(write.key);
+    const value = write.op === 'put' ? write.value : undefined;
+    if (value !== undefined && value.length > maxValueBytes) throw valueTooLarge(value.length, maxValueBytes);
+    const { session } = write;
+    const command = encodeCommand(write.op, write.key, value, write.condition);
+    if (session === undefined) {
+      return this.propose({ group, kind: 'command', data: command, repeatable: false, write }, attempt);
     }
-    const here = backend.leads(group);
-    if (!here && !relay) throw notLeader(group, backend.leader(group));
-    const command = encodeCommand(operation.op, operation.key, value, operation.condition, undefined);
-    const done = (result: ProposalResult): void => this.settle(id, operation, group, result, replies);
-    if (here) return backend.submit(group, command, deadline, done);
-    return backend.relayWrite(group, command, operation.session !== undefined, done);
+    const place = { session: session.id, sequence: session.sequence, lowestWanted: session.lowestOpen };
+    const data = encodeSessionCommand(place, command);
+    return this.propose({ group, kind: 'session-command', data, repeatable: true, write }, attempt);
   }
 
-  private settle(id: number, { key }: Write, group: string, result: ProposalResult, replies: Replies): void {
+  /** A session that is opened or closed twice costs a place in a table, and nothing else. */
+  private sessionEntry(group: string, kind: EntryKind, data: Uint8Array): Proposed {
+    this.checkGroup(group);
+    return { group, kind, data, repeatable: true, write: undefined };
+  }
+
+  private propose(proposed: Proposed, { id, relay, deadline, replies }: Attempt): () => void {
+    const { backend } = this;
+    const { group, kind, data, repeatable, write } = proposed;
+    const settled = (result: ProposalResult): void => this.settle(id, group, write, result, replies);
+    if (backend.leads(group)) return backend.submit(group, kind, data, deadline, settled);
+    if (!relay) throw notLeader(group, backend.leader(group));
+    return backend.relayWrite(group, kind, data, repeatable, settled);
+  }
+
+  private settle(
+    id: number,
+    group: string,
+    write: Write | undefined,
+    result: ProposalResult,
+    replies: Replies,
+  ): void {
     if (!result.ok) {
       replies.refused(id, result.error);
       return;
@@ -103,35 +147,34 @@ export class RequestRunner {
         replies.deleted(id, outcome.version, outcome.existed);
         return;
       case 'version-mismatch':
-        replies.refused(id, versionMismatch(key, outcome.currentVersion));
+        replies.refused(id, versionMismatch(write?.key ?? '', outcome.currentVersion));
         return;
       case 'store-full':
         replies.refused(id, storeFull(group, MAX_KEYS_PER_GROUP));
         return;
+      case 'session-opened':
+        replies.written(id, outcome.session);
+        return;
+      case 'session-closed':
+        replies.written(id, 0);
+        return;
+      case 'session-expired':
+      case 'sequence-acknowledged':
+      case 'sequence-reused':
+      case 'session-full':
       case 'idempotency-key-reused':
       case 'committed':
       case 'result':
-        replies.refused(id, groupFailed(group, new Error(`an outcome ${outcome.status} for a write`)));
+        replies.refused(id, sessionRefusal(group, write, outcome));
     }
   }
 
-  private get(
-    id: number,
-    { key, mode }: Operation<'get'>,
-    relay: boolean,
-    deadline: number,
-    replies: Replies,
-  ): void {
+  private get({ key, mode }: Operation<'get'>, { id, relay, deadline, replies }: Attempt): void {
     const { backend } = this;
     const group = backend.groupOf(key);
     const serve = (): void => replies.found(id, backend.get(group, key));
     if (this.readable(group, mode, relay)) {
-      if (mode === 'stale') serve();
-      else
-        backend.read(group, mode, deadline, (error) => {
-          if (error === undefined) serve();
-          else replies.refused(id, error);
-        });
+      this.read(group, mode, deadline, serve, (error) => replies.refused(id, error));
       return;
     }
     backend.relayGet(group, key).then(
@@ -140,26 +183,16 @@ export class RequestRunner {
     );
   }
 
-  private list(
-    id: number,
-    { group, prefix, after, limit, mode }: Operation<'list'>,
-    relay: boolean,
-    deadline: number,
-    replies: Replies,
-  ): void {
+  private list(operation: Operation<'list'>, { id, relay, deadline, replies }: Attempt): void {
     const { backend } = this;
-    if (!backend.groups().some((known) => known.id === group)) throw groupUnknown(group);
+    const { group, prefix, after, limit, mode } = operation;
+    this.checkGroup(group);
     if (limit < 1 || limit > MAX_LIST_LIMIT) {
       throw requestInvalid(`The limit of a list cannot be ${limit}`, `give 1 to ${MAX_LIST_LIMIT}`);
     }
     const serve = (): void => replies.listed(id, backend.list(group, prefix, after, limit));
     if (this.readable(group, mode, relay)) {
-      if (mode === 'stale') serve();
-      else
-        backend.read(group, mode, deadline, (error) => {
-          if (error === undefined) serve();
-          else replies.refused(id, error);
-        });
+      this.read(group, mode, deadline, serve, (error) => replies.refused(id, error));
       return;
     }
     backend.relayList(group, prefix, after, limit).then(
@@ -168,14 +201,48 @@ export class RequestRunner {
     );
   }
 
+  /** Calls `serve` once the group's state here may be read in this way. */
+  private read(
+    group: string,
+    mode: ReadMode,
+    deadline: number,
+    serve: () => void,
+    refuse: (error: DwError) => void,
+  ): void {
+    if (mode === 'stale') {
+      serve();
+      return;
+    }
+    this.backend.read(group, mode, deadline, (error) => {
+      if (error === undefined) serve();
+      else refuse(error);
+    });
+  }
+
   /** Whether the state here serves the read; false: pass it on. @throws DwError `not-leader`. */
-  private readable(group: string, mode: string, relay: boolean): boolean {
+  private readable(group: string, mode: ReadMode, relay: boolean): boolean {
     const { backend } = this;
     if (backend.leads(group)) return true;
     if (mode === 'stale' && backend.serves(group)) return true;
     if (relay) return false;
     throw notLeader(group, backend.leader(group));
   }
+
+  private checkGroup(group: string): void {
+    if (!this.backend.groups().some(({ id }) => id === group)) throw groupUnknown(group);
+  }
+}
+
+function sessionRefusal(group: string, write: Write | undefined, outcome: Outcome): DwError {
+  const { session } = write ?? {};
+  const place = session && {
+    group,
+    session: session.id,
+    sequence: session.sequence,
+    lowestWanted: session.lowestOpen,
+  };
+  const refusal = place && refusalOf(outcome, group, { session: place });
+  return refusal ?? groupFailed(group, new Error(`an outcome ${outcome.status} for a request of a client`));
 }
 
 function asDwError(group: string, thrown: unknown): DwError {

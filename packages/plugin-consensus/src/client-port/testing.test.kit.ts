@@ -15,7 +15,9 @@ import {
 } from '@datawarehouse/sdk/client-protocol';
 import type { FakeClock } from '@datawarehouse/sdk/testing';
 import type { ProposalResult } from '../engine/proposal.js';
+import type { EntryKind } from '../engine/entry-envelope.js';
 import { decodeCommand } from '../state/command.js';
+import { decodeSessionCommand } from '../state/sessions/command-header.js';
 import type { ClientBackend, StoredValue } from './client-backend.js';
 
 /** A node in memory: writes and reads wait until the test lets them through. */
@@ -62,13 +64,18 @@ export class FakeBackend implements ClientBackend {
 
   submit(
     _group: string,
+    kind: EntryKind,
     data: Uint8Array,
     deadline: number,
     done: (result: ProposalResult) => void,
   ): () => void {
     this.deadlines.push(deadline);
     this.later(() => {
-      const command = decodeCommand(data);
+      if (kind === 'open-session') {
+        done({ ok: true, index: 1, outcome: { status: 'session-opened', session: 77 } });
+        return;
+      }
+      const command = decodeCommand(kind === 'session-command' ? decodeSessionCommand(data).command : data);
       const index = ++this.version;
       if (command.op === 'put') {
         this.values.set(command.key, { version: index, value: Buffer.from(command.value) });
@@ -93,8 +100,14 @@ export class FakeBackend implements ClientBackend {
     return [...this.values].map(([key, { version }]) => ({ key, version }));
   }
 
-  relayWrite(group: string, data: Uint8Array, _repeatable: boolean, done: (r: ProposalResult) => void) {
-    return this.submit(group, data, 0, done);
+  relayWrite(
+    group: string,
+    kind: EntryKind,
+    data: Uint8Array,
+    _repeatable: boolean,
+    done: (result: ProposalResult) => void,
+  ): () => void {
+    return this.submit(group, kind, data, 0, done);
   }
 
   relayGet(group: string, key: string): Promise<StoredValue | undefined> {
