@@ -118,7 +118,10 @@ export class FileGroupStorage implements GroupStorage {
         // A newer one may have been installed while the checkpoint was being written.
         if (metadata.index > this.view.bounds.snapshotIndex) this.view.snapshot = metadata;
       });
-      if (!adopted && metadata.index > this.view.bounds.snapshotIndex) this.#checkInLog(metadata);
+      if (adopted) return;
+      if (metadata.index > this.view.bounds.snapshotIndex) this.#checkInLog(metadata);
+      // A newer one took its place, and is on its way to the disk: until it is there, this one may not be done.
+      await this.host.settled();
     } finally {
       this.#saving = false;
     }
