@@ -16,22 +16,33 @@ function seedsFrom(start: number): readonly number[] {
 }
 
 describe('a simulated group under faults', () => {
-  for (const nodes of [3, 5]) {
-    it(`of ${nodes} keeps every invariant`, () => {
-      const tallies: Tally[] = seedsFrom(nodes * 100_000).map((seed) =>
-        simulate(seed, { nodes, steps: 6_000 }),
+  const groups = [
+    { nodes: 3 },
+    { nodes: 5 },
+    { nodes: 3, spares: 3 },
+    { nodes: 5, spares: 2 },
+    { nodes: 2, spares: 4 },
+  ];
+  for (const [i, group] of groups.entries()) {
+    const { nodes, spares = 0 } = group;
+    it(`of ${nodes}, and ${spares} that may join, keeps every invariant`, () => {
+      const tallies: Tally[] = seedsFrom((i + 3) * 100_000).map((seed) =>
+        simulate(seed, { ...group, steps: 6_000 }),
       );
       const total = (key: keyof Tally): number => tallies.reduce((sum, tally) => sum + tally[key], 0);
       console.log(
-        `${tallies.length} seeds, ${nodes} nodes: ${total('applied')} applied, ${total('leaders')} leaders, ` +
+        `${tallies.length} seeds, ${nodes} + ${spares} nodes: ${total('applied')} applied, ${total('leaders')} leaders, ` +
           `${total('crashes')} crashes, ${total('snapshots')} snapshots, ${total('reads')} reads, ` +
-          `${total('lostMessages')} messages and ${total('lostWrites')} writes lost`,
+          `${total('lostMessages')} messages and ${total('lostWrites')} writes lost, ` +
+          `${total('changes')} memberships applied, ${total('leased')} steps under a lease`,
       );
       if (only !== undefined) return;
       // The runs must have done something, else they prove nothing.
-      expect(total('applied')).toBeGreaterThan(300_000);
-      expect(total('leaders')).toBeGreaterThan(3_000);
-      expect(total('snapshots')).toBeGreaterThan(1_000);
+      expect(total('applied')).toBeGreaterThan(200_000);
+      expect(total('leaders')).toBeGreaterThan(1_500);
+      expect(total('snapshots')).toBeGreaterThan(500);
+      expect(total('changes')).toBeGreaterThanOrEqual(spares > 0 ? 5_000 : 0);
+      expect(total('leased')).toBeGreaterThan(100_000);
       expect(total('reads')).toBeGreaterThan(20_000);
       expect(total('lostWrites')).toBeGreaterThan(1_000);
     });

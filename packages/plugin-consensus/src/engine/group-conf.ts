@@ -23,7 +23,7 @@ export class GroupConf {
 
   /** Applies a `conf-change` entry. @returns whether anything is different. */
   apply(core: RaftCore, entry: Entry): boolean {
-    return this.become(core.applyConfChange(changeOf(entry)));
+    return this.become(core.applyConfChange(changeOf(entry), entry.index));
   }
 
   /** A change was applied, or a snapshot took the place of the state. @returns whether anything is different. */

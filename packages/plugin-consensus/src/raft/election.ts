@@ -1,7 +1,8 @@
 // Elections: standing for one, giving votes, counting them.
 
 import { raftInvariant } from './errors.js';
-import { transferContext, voteRequest, voteResponse } from './message.js';
+import { commitHintOf } from './commit-hint.js';
+import { transferContext, voteGrant, voteRefusal, voteRequest } from './message.js';
 import type { RaftState } from './raft-state.js';
 import { appendToLog, broadcastAppend } from './replication.js';
 import type { Message } from './types.js';
@@ -33,18 +34,9 @@ export function hup(state: RaftState, kind: CampaignKind): void {
 }
 
 /** A voter that has not applied a committed membership change would count the wrong quorum. */
-function hasUnappliedConfChange(state: RaftState): boolean {
+export function hasUnappliedConfChange(state: RaftState): boolean {
   const { log } = state;
-  let next = log.applied + 1;
-  while (next <= log.committed) {
-    const page = log.slice(next, log.committed + 1, state.config.maxCommittedBytesPerReady);
-    // While a snapshot is installed there is nothing to read, and nobody campaigns either.
-    if (page === undefined)
-      throw raftInvariant(`committed entry ${next} was compacted before it was applied`);
-    if (page.some((entry) => entry.type === 'conf-change')) return true;
-    next += page.length;
-  }
-  return false;
+  return log.hasConfChange(log.applied + 1, log.committed + 1, state.config.maxCommittedBytesPerReady);
 }
 
 function campaign(state: RaftState, kind: CampaignKind): void {
@@ -59,7 +51,7 @@ function campaign(state: RaftState, kind: CampaignKind): void {
   for (const id of state.tracker.config.voters.ids) {
     if (id === state.id) {
       // Its own vote counts once it is on disk, like anybody's.
-      state.sendDurable(voteResponse(`${type}-response`, id, id, term, false));
+      state.sendDurable(voteGrant(`${type}-response`, id, id, term));
     } else {
       state.send(voteRequest(type, id, state.id, term, index, logTerm, context));
     }
@@ -133,7 +125,7 @@ export function handleVoteRequest(state: RaftState, message: Message): void {
   if (mayVote && state.log.isUpToDate(message.index, message.logTerm)) {
     // Learners vote too: one that was promoted may not know it yet, and the group may depend on it. The answer has the
     // term that was asked about, else a pre-candidate would take it for an old one.
-    state.sendDurable(voteResponse(responseType, message.from, state.id, message.term, false));
+    state.sendDurable(voteGrant(responseType, message.from, state.id, message.term));
     if (!isPreVote) {
       state.electionElapsed = 0;
       state.vote = message.from;
@@ -141,6 +133,6 @@ export function handleVoteRequest(state: RaftState, message: Message): void {
     state.note('vote-granted', { kind: message.type, to: message.from });
     return;
   }
-  state.sendDurable(voteResponse(responseType, message.from, state.id, state.term, true));
+  state.sendDurable(voteRefusal(responseType, message.from, state.id, state.term, commitHintOf(state)));
   state.note('vote-refused', { kind: message.type, to: message.from });
 }

@@ -40,15 +40,13 @@ function handleSnapshot(state: RaftState, message: Message): void {
   state.sendDurable(appendResponse(message.from, state.id, state.term, index));
 }
 
-/** Replaces log, state and membership by a snapshot, unless it holds nothing new or is not meant for this node. */
+/**
+ * Replaces log, state and membership by a snapshot, unless it holds nothing new. This node need not be among its members:
+ * who was just added may get a snapshot from before that, and learns of it by the entries that follow.
+ */
 function restore(state: RaftState, snapshot: Snapshot): boolean {
   const { index, term, conf } = snapshot.metadata;
   if (index <= state.log.committed) return false;
-  const members = [...conf.voters, ...conf.learners, ...conf.votersOutgoing];
-  if (!members.includes(state.id)) {
-    state.note('snapshot-refused', { index, reason: 'this node is not among its members' });
-    return false;
-  }
   if (state.log.matchTerm(index, term)) {
     // The log is there already, so it only remained to learn that it is committed.
     state.log.commitTo(index);
@@ -62,6 +60,7 @@ function restore(state: RaftState, snapshot: Snapshot): boolean {
     return false;
   }
   state.log.restore(snapshot);
+  state.membershipIndex = index;
   return true;
 }
 

@@ -4,7 +4,7 @@ import { encodeConfChange } from './confchange/encoding.js';
 import { makeMessage } from './message.js';
 import { confOf, MemoryStorage } from './testing/memory-storage.test.kit.js';
 import { Network } from './testing/network.test.kit.js';
-import type { ConfChange, ConfChangeSingle, ConfChangeTransition } from './types.js';
+import type { ConfChange, ConfChangeSingle, ConfChangeTransition, Message } from './types.js';
 
 const data = new Uint8Array([7]);
 
@@ -174,15 +174,22 @@ describe('a membership change', () => {
   it('leaves a removed leader in office if it is not told to step down, without a vote of its own', () => {
     const network = new Network(['a', 'b', 'c']);
     network.elect('a');
-    network.core('a').propose(data);
     network.core('a').proposeConfChange(change('ra'));
-    network.handle('a');
-    network.lose = (message) => message.from === 'c';
+    network.core('a').propose(data);
+    // Only b answers, and it does not get the last entry yet.
+    const has = (message: Message, index: number): boolean => message.entries.some((e) => e.index === index);
+    network.lose = (message) => message.from === 'c' || has(message, 3);
     network.settle();
-    // The change is committed by a and b. From here on b and c decide, and a has no say.
-    expect(network.core('a').status().conf.voters).toEqual(['b', 'c']);
-    expect(network.core('a').isLeader).toBe(true);
+    expect(network.core('a').status()).toMatchObject({ role: 'leader', commit: 2, conf: confOf(['b', 'c']) });
     expect(codeOf(() => network.core('a').propose(data))).toBe('proposal-dropped');
+    // From here on b and c decide: a and b are no majority.
+    network.lose = (message) => message.from === 'c';
+    network.tick('a', 3);
+    expect(network.core('b').lastIndex).toBe(3);
+    expect(network.core('a').commit).toBe(2);
+    network.heal();
+    network.tick('a', 3);
+    expect(network.core('a').commit).toBe(3);
   });
 
   it('of a learner does not touch the quorum', () => {
@@ -232,6 +239,86 @@ describe('a membership change', () => {
     network.heal();
     network.tick('a', 4);
     expect(network.core('d').status().conf).toEqual(confOf(['a', 'b', 'c'], ['d']));
+  });
+});
+
+describe('a change that a snapshot has overtaken', () => {
+  it('is not made again, on a membership that has it already', () => {
+    const network = new Network(['a', 'b', 'c']);
+    const core = network.core('a');
+    const conf = confOf(['a', 'b', 'c'], ['e']);
+    const snapshot = { metadata: { index: 9, term: 1, conf }, data };
+    core.step(makeMessage({ type: 'snapshot', from: 'b', to: 'a', term: 1, snapshot }));
+    // Handed out before the snapshot came, applied after: in the snapshot d was removed again.
+    expect(core.applyConfChange(change('ld'), 5)).toEqual(conf);
+    expect(core.applyConfChange(change('ld'), 10)).toEqual(confOf(['a', 'b', 'c'], ['d', 'e']));
+  });
+});
+
+describe('voters that do not know that a change is committed', () => {
+  /** a leads, and has applied its own removal; b and c have the entry and d has more, but none knows of the commit. */
+  function stranded(): Network {
+    const network = new Network(['a', 'b', 'c', 'd'], { stepDownOnRemoval: true, preVote: true });
+    network.elect('a');
+    network.core('a').proposeConfChange(change('ra rd', 'joint-explicit'));
+    network.settle();
+    network.core('a').proposeConfChange(change(''));
+    network.handle('a');
+    network.deliver();
+    for (const id of ['b', 'c', 'd']) network.handle(id);
+    // d gets one entry more than the others, then the change is committed and a is gone.
+    network.lose = (message) => message.type === 'append' && message.to !== 'd';
+    network.core('a').propose(data);
+    network.settle();
+    network.heal();
+    return network;
+  }
+
+  it('learn it from who refuses them a vote, and need no votes of removed nodes then', () => {
+    const network = stranded();
+    expect(network.core('a').status()).toMatchObject({ role: 'follower', conf: confOf(['b', 'c']) });
+    expect(network.core('b').status().conf.votersOutgoing).toEqual(['a', 'b', 'c', 'd']);
+    for (let i = 0; i < 3 && !network.core('b').isLeader; i++) {
+      network.core('b').campaign();
+      network.settle();
+    }
+    expect(network.core('b').isLeader).toBe(true);
+    expect(network.core('c').status().conf).toEqual(confOf(['b', 'c']));
+  });
+
+  it('believe no hint that does not fit their log, nor one that is broken', () => {
+    const network = stranded();
+    const { commit, lastIndex, term } = network.core('b').status();
+    const hint = { type: 'pre-vote-response', from: 'd', to: 'b', reject: true } as const;
+    for (const context of [
+      `${lastIndex}@${term + 1}`,
+      `${lastIndex + 1}@${term}`,
+      '9',
+      '-1@1',
+      'x@y',
+      '1e9@1',
+    ]) {
+      network.core('b').step(makeMessage({ ...hint, term, context }));
+    }
+    // Nobody but a member is believed at all.
+    const context = `${lastIndex}@${term}`;
+    network.core('b').step(makeMessage({ ...hint, from: 'x', term, context }));
+    expect(network.core('b').commit).toBe(commit);
+    network.core('b').step(makeMessage({ ...hint, term, context }));
+    expect(network.core('b').commit).toBe(lastIndex);
+  });
+
+  it('learn nothing but changes in this way', () => {
+    const network = led();
+    network.lose = (message) => message.type === 'heartbeat' || message.entries.length === 0;
+    network.core('a').propose(data);
+    network.handle('a');
+    network.deliver();
+    const { commit, lastIndex, term } = network.core('b').status();
+    const context = `${lastIndex}@${term}`;
+    const hint = { type: 'vote-response', from: 'c', to: 'b', reject: true } as const;
+    network.core('b').step(makeMessage({ ...hint, term, context }));
+    expect([network.core('b').commit, lastIndex]).toEqual([commit, commit + 1]);
   });
 });
 

@@ -73,7 +73,11 @@ export function confChangeDataObstacle(state: RaftState, data: Uint8Array): stri
  * Takes on the membership that a committed entry asks for. One that makes no sense changes nothing, on every replica
  * alike: all of them apply the same changes to the same memberships.
  */
-export function applyConfChange(state: RaftState, change: ConfChange): void {
+export function applyConfChange(state: RaftState, change: ConfChange, index = Infinity): void {
+  if (index <= state.membershipIndex) {
+    state.note('membership-change-overtaken', { index, by: state.membershipIndex });
+    return;
+  }
   let membership: Membership;
   try {
     membership = membershipAfter(state, change);

@@ -145,16 +145,27 @@ export function voteRequest(
   return message;
 }
 
-/** Answers a vote request. */
-export function voteResponse(
+/** Grants a vote, or says that it would be granted. */
+export function voteGrant(
   type: 'vote-response' | 'pre-vote-response',
   to: NodeId,
   from: NodeId,
   term: number,
-  reject: boolean,
+): Message {
+  return bare(type, to, from, term);
+}
+
+/** Refuses a vote; `hint` says how far the log is committed. */
+export function voteRefusal(
+  type: 'vote-response' | 'pre-vote-response',
+  to: NodeId,
+  from: NodeId,
+  term: number,
+  hint: string,
 ): Message {
   const message = bare(type, to, from, term);
-  message.reject = reject;
+  message.reject = true;
+  message.context = hint;
   return message;
 }
 

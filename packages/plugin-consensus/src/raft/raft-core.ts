@@ -179,10 +179,11 @@ export class RaftCore {
   /**
    * Takes on the membership that a `conf-change` entry asks for. Call it when the entry is applied, in order, before
    * the answer to its page is stepped in; undefined says that the entry is to mean nothing. A change that makes no
-   * sense changes nothing. Returns the membership from here on: what a snapshot at this entry must hold.
+   * sense changes nothing. `index` is the entry's: give it wherever a snapshot can be taken on while entries are still
+   * being applied, for a change that the snapshot holds already must not be made again. Returns the membership from here on: what a snapshot at this entry must hold.
    */
-  applyConfChange(change: ConfChange | undefined): ConfState {
-    if (change !== undefined) applyConfChange(this.#state, change);
+  applyConfChange(change: ConfChange | undefined, index?: number): ConfState {
+    if (change !== undefined) applyConfChange(this.#state, change, index);
     return this.#state.tracker.confState();
   }
 

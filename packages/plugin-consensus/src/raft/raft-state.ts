@@ -83,6 +83,8 @@ export class RaftState {
   transferTarget: NodeId | undefined;
   /** No membership change is proposed before this index is applied. */
   pendingConfIndex = 0;
+  /** Index of the snapshot that the membership was taken from: changes up to it are in it. */
+  membershipIndex = 0;
   /** Bytes proposed in this term and not yet applied. An underestimate after an election, never an overestimate. */
   uncommittedBytes = 0;
 
@@ -107,6 +109,7 @@ export class RaftState {
     const { hardState, conf } = config.storage.initialState();
     this.lease = new Lease(config.lease, hardState.term > 0);
     this.#restoreMembership(conf);
+    this.membershipIndex = this.log.firstIndex() - 1;
     this.#load(hardState, config.applied);
     this.reset(this.term);
   }

@@ -17,9 +17,24 @@ describe('a group under faults', () => {
     expect(total('lostWrites')).toBeGreaterThan(10);
   });
 
+  it('keeps them while its members change, with learners, witnesses and leases', () => {
+    const tallies: Tally[] = [];
+    for (let seed = 1; seed <= 20; seed++) {
+      tallies.push(simulate(seed, { nodes: seed % 4 === 0 ? 5 : 3, steps: 3_000, spares: 1 + (seed % 4) }));
+    }
+    const total = (key: keyof Tally): number => tallies.reduce((sum, tally) => sum + tally[key], 0);
+    expect(total('applied')).toBeGreaterThan(5_000);
+    expect(total('changes')).toBeGreaterThan(200);
+    expect(total('leased')).toBeGreaterThan(5_000);
+    expect(total('pauses')).toBeGreaterThan(20);
+    expect(total('reads')).toBeGreaterThan(500);
+  });
+
   it('gives the same trace for the same seed', () => {
     const first = simulate(7, { nodes: 3, steps: 800 });
     expect(simulate(7, { nodes: 3, steps: 800 })).toEqual(first);
+    const withSpares = simulate(7, { nodes: 3, steps: 800, spares: 3 });
+    expect(simulate(7, { nodes: 3, steps: 800, spares: 3 })).toEqual(withSpares);
     expect(simulate(8, { nodes: 3, steps: 800 }).trace).not.toBe(first.trace);
   });
 });

@@ -119,7 +119,7 @@ describe('a snapshot', () => {
     expect(core.ready().append?.snapshot).toBeUndefined();
   });
 
-  it('that this node has no part in is refused', () => {
+  it('from before this node was added is taken: what adds it follows', () => {
     const network = lagging();
     network.tick('a', 1);
     const sent = network.sent.find((message) => message.type === 'snapshot');
@@ -130,6 +130,8 @@ describe('a snapshot', () => {
       metadata: { ...metadata, index: 9, conf: { ...metadata.conf, voters: ['a', 'b'] } },
     };
     network.core('c').step({ ...sent, snapshot });
-    expect(network.core('c').commit).toBeLessThan(9);
+    expect(network.core('c').status()).toMatchObject({ commit: 9, conf: { voters: ['a', 'b'] } });
+    network.core('c').campaign();
+    expect(network.core('c').role).toBe('follower');
   });
 });

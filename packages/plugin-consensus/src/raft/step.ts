@@ -1,11 +1,12 @@
 // The gate that every message passes: is it whole, may its sender say this, and is its term ours?
 
+import { commitHintOf, learnCommit } from './commit-hint.js';
 import { entriesBytes, payloadBytes } from './entry-size.js';
-import { handleVoteRequest, hup } from './election.js';
+import { handleVoteRequest, hasUnappliedConfChange, hup } from './election.js';
 import { stepCandidate, stepFollower } from './follower.js';
 import { checkQuorum, leaveJointByItself, stepLeader } from './leader.js';
 import { faultOf } from './message-check.js';
-import { appendResponse, isMemberType, transferContext, voteResponse } from './message.js';
+import { appendResponse, isMemberType, transferContext, voteRefusal } from './message.js';
 import type { HandlerTable, RaftState } from './raft-state.js';
 import { beat } from './reads.js';
 import { reduceUncommitted } from './replication.js';
@@ -23,6 +24,7 @@ export function step(state: RaftState, message: Message): void {
       return;
     }
   }
+  if (message.reject && message.context !== '') takeHint(state, message);
   if (message.term > state.term && !enterTerm(state, message)) return;
   if (message.term !== 0 && message.term < state.term) {
     answerOldTerm(state, message);
@@ -38,6 +40,14 @@ export function step(state: RaftState, message: Message): void {
 function faultOfSender(state: RaftState, message: Message): string | undefined {
   if (!isMemberType(message.type) || state.tracker.progress.has(message.from)) return undefined;
   return 'its sender is no member of the group';
+}
+
+/** A refused vote may tell of a membership change. Its term does not matter: what is committed stays committed. */
+function takeHint(state: RaftState, { type, context }: Message): void {
+  if (type !== 'vote-response' && type !== 'pre-vote-response') return;
+  if (!learnCommit(state, context) || state.role === 'follower') return;
+  // The votes so far were counted by a membership that is past.
+  if (hasUnappliedConfChange(state)) state.becomeFollower(state.term, undefined);
 }
 
 /** Follows a newer term where that is called for. False when the message is to be ignored. */
@@ -74,7 +84,9 @@ function answerOldTerm(state: RaftState, message: Message): void {
     }
   } else if (type === 'pre-vote') {
     // A candidate that is behind learns our term, lest two such nodes wait for each other for ever.
-    state.sendDurable(voteResponse('pre-vote-response', message.from, state.id, state.term, true));
+    state.sendDurable(
+      voteRefusal('pre-vote-response', message.from, state.id, state.term, commitHintOf(state)),
+    );
   } else if (type === 'storage-append-response' && message.snapshot !== undefined) {
     // Entries written in an older term may be replaced by a write still under way; a snapshot is committed and stays.
     appliedSnapshot(state, message.snapshot.metadata.index);

@@ -109,7 +109,7 @@ describe('witnesses', () => {
   });
 
   it.each(['v1 w2 w3', 'w1'])('%s: are refused where they alone would be a majority', (text) => {
-    expect(outcome(() => membershipOf(text))).toBe('the witnesses alone would be a majority');
+    expect(outcome(() => membershipOf(text))).toBe('the voters that hold data must be a majority');
   });
 });
 

@@ -67,11 +67,11 @@ function faultOfWitnesses({ config }: Checked): string | undefined {
     return undefined;
   });
   if (stray !== undefined) return stray;
-  // What a majority has must be readable from one of them, and somebody must be able to lead.
-  const decides = (half: MajorityConfig): boolean =>
-    half.size > 0 && half.ids.filter((id) => witnesses.has(id)).length > half.size / 2;
-  return decides(voters.incoming) || decides(voters.outgoing)
-    ? 'the witnesses alone would be a majority'
+  // Those that can lead must be able to elect one of them without a witness: it may have seen more than all of them.
+  const tooMany = (half: MajorityConfig): boolean =>
+    half.size > 0 && half.ids.filter((id) => witnesses.has(id)).length >= half.size / 2;
+  return tooMany(voters.incoming) || tooMany(voters.outgoing)
+    ? 'the voters that hold data must be a majority'
     : undefined;
 }
 

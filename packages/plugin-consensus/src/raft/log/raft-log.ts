@@ -187,6 +187,19 @@ export class RaftLog {
     return rest.length === 0 ? stable : [...stable, ...rest];
   }
 
+  /** Whether there is a membership change in `[from, to)`. Reads in pages of `pageBytes`. */
+  hasConfChange(from: number, to: number, pageBytes: number): boolean {
+    let next = from;
+    while (next < to) {
+      const page = this.slice(next, to, pageBytes);
+      // Nobody asks while a snapshot is installed, and only what is applied or in a snapshot is compacted.
+      if (page === undefined) throw raftInvariant(`entry ${next} was compacted before it was applied`);
+      if (page.some((entry) => entry.type === 'conf-change')) return true;
+      next += page.length;
+    }
+    return false;
+  }
+
   /** The newest snapshot there is; undefined while one is being made. */
   snapshot(): Snapshot | undefined {
     return this.unstable.snapshot ?? this.#storage.snapshot();

@@ -2,7 +2,8 @@
 // incremental: each looks at what just happened and at a record of all that happened before, so that they can run after
 // every single step.
 
-import type { Entry, Message, ReadState } from '../types.js';
+import type { RaftCore } from '../raft-core.js';
+import type { ConfState, Entry, Message, ReadState } from '../types.js';
 import type { MemoryStorage } from './memory-storage.test.kit.js';
 
 /** A property that was broken, and how. */
@@ -25,6 +26,8 @@ export class Invariants {
   readonly #logged = new Map<string, string>();
   /** For each committed index: term and content. */
   readonly #committed: string[] = [];
+  /** For each index of a membership change: what it led to. */
+  readonly #memberships = new Map<number, string>();
   readonly #votes = new Map<string, string>();
   readonly #grantedBy = new Map<string, Set<string>>();
 
@@ -60,11 +63,21 @@ export class Invariants {
   }
 
   /** Log matching, when these entries were appended to a log after an entry of `previousTerm`. */
-  appended(id: string, entries: readonly Entry[], previousTerm: number | undefined): void {
+  appended(
+    id: string,
+    entries: readonly Entry[],
+    previousTerm: number | undefined,
+    withoutData = false,
+  ): void {
     let before = previousTerm;
     for (const entry of entries) {
       const key = `${entry.index}@${entry.term}`;
       const value = `${before}|${textOf(entry)}`;
+      if (withoutData && entry.type === 'normal') {
+        if (entry.data.length > 0) throw new Violation('witnesses', `${id} has data in ${key}`);
+        before = entry.term;
+        continue;
+      }
       const known = this.#logged.get(key);
       if (known === undefined) this.#logged.set(key, value);
       else if (known !== value)
@@ -74,10 +87,19 @@ export class Invariants {
   }
 
   /** State machine safety: every replica applies the same entry at an index. */
-  applied(id: string, entries: readonly Entry[]): void {
+  applied(id: string, entries: readonly Entry[], withoutData = false): void {
     for (const entry of entries) {
       const value = `${entry.term}|${textOf(entry)}`;
       const known = this.#committed[entry.index];
+      if (withoutData && entry.type === 'normal') {
+        if (known?.startsWith(`${entry.term}|normal:`) === false) {
+          throw new Violation(
+            'state machine safety',
+            `${id} applies ${value} at ${entry.index}, not ${known}`,
+          );
+        }
+        continue;
+      }
       if (known === undefined) this.#committed[entry.index] = value;
       else if (known !== value) {
         throw new Violation(
@@ -111,6 +133,30 @@ export class Invariants {
         'linearizable reads',
         `${id} reads at ${read.index} after ${appliedWhenAsked} was applied`,
       );
+    }
+  }
+
+  /** At most one node holds a lease, and nobody leads a later term while it does. */
+  leases(holders: readonly RaftCore[], all: readonly RaftCore[]): void {
+    const [holder, other] = holders;
+    if (holder === undefined) return;
+    if (other !== undefined) {
+      throw new Violation('leases never overlap', `${holder.id} and ${other.id} both hold one`);
+    }
+    const usurper = all.find((core) => core.isLeader && core.term > holder.term);
+    if (usurper !== undefined) {
+      const what = `${usurper.id} leads ${usurper.term} while ${holder.id} holds a lease in ${holder.term}`;
+      throw new Violation('leases never overlap', what);
+    }
+  }
+
+  /** An entry makes the same membership on every replica. */
+  membership(id: string, index: number, conf: ConfState): void {
+    const value = JSON.stringify(conf);
+    const known = this.#memberships.get(index);
+    if (known === undefined) this.#memberships.set(index, value);
+    else if (known !== value) {
+      throw new Violation('one membership', `${id} has ${value} from ${index} on, another has ${known}`);
     }
   }
 

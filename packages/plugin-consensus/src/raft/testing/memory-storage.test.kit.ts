@@ -78,6 +78,7 @@ export class MemoryStorage implements RaftStorage {
     if (write.snapshot !== undefined) {
       this.stored = write.snapshot;
       this.log = [];
+      this.#confs = this.#confs.filter((noted) => noted.index > this.stored.metadata.index);
     }
     const first = write.entries[0];
     if (first !== undefined) {

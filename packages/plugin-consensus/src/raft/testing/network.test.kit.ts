@@ -142,7 +142,10 @@ export class Network {
   #apply(member: Member, entry: Entry): void {
     member.applied.push(entry);
     if (entry.type !== 'conf-change') return;
-    member.storage.noteConf(entry.index, member.core.applyConfChange(decodeConfChange(entry.data)));
+    member.storage.noteConf(
+      entry.index,
+      member.core.applyConfChange(decodeConfChange(entry.data), entry.index),
+    );
   }
 
   #durable(member: Member, ready: Ready): void {

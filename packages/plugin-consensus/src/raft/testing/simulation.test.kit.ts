@@ -2,59 +2,27 @@
 // what was not synced when their node crashes; nodes are cut off, crash, restart, take snapshots, hand over leadership.
 // After every step the invariants are checked. The same seed gives the same run.
 
+import { decodeConfChange } from '../confchange/encoding.js';
 import { makeMessage } from '../message.js';
 import { RaftCore } from '../raft-core.js';
-import type { Message, RaftConfig, Ready, StorageAppend } from '../types.js';
+import type { Message, RaftConfig } from '../types.js';
+import { InTransit } from './in-transit.test.kit.js';
 import { Invariants, Violation } from './invariants.test.kit.js';
-import { confOf, MemoryStorage } from './memory-storage.test.kit.js';
+import { leaving, refusable, someChange } from './membership-workload.test.kit.js';
+import { confOf } from './memory-storage.test.kit.js';
 import { Random } from './random.test.kit.js';
+import { driftMargin, newNode, timeOf, type SimulatedNode } from './simulated-node.test.kit.js';
+import { newTally, type Tally } from './tally.test.kit.js';
 
-/** What happened in a run; for seeing that a suite of runs is not empty. */
-export interface Tally {
-  applied: number;
-  leaders: number;
-  crashes: number;
-  snapshots: number;
-  reads: number;
-  transfers: number;
-  lostMessages: number;
-  lostWrites: number;
-  /** Checksum of everything that happened, in order. */
-  trace: number;
-}
-
-interface Travelling {
-  readonly message: Message;
-  readonly due: number;
-}
-
-interface AskedRead {
-  readonly appliedWhenAsked: number;
-}
-
-interface Node {
-  readonly id: string;
-  /** Undefined while it is down. */
-  core: RaftCore | undefined;
-  /** What would be there after a crash now. */
-  disk: MemoryStorage;
-  /** What the running node has handed to its storage. */
-  memory: MemoryStorage;
-  /** Handed over, not durable yet; oldest first. */
-  pending: StorageAppend[];
-  /** Written without a sync: durable with the next one. */
-  unsynced: StorageAppend[];
-  applying: Ready[];
-  asked: Map<string, AskedRead>;
-  term: number;
-  commit: number;
-  wasLeader: boolean;
-}
+export type { Tally } from './tally.test.kit.js';
 
 /** How a run is set up. */
 export interface SimulationOptions {
+  /** Voters at the start. */
   readonly nodes: number;
   readonly steps: number;
+  /** Nodes that are no members at the start; with them memberships change. The last one can be a witness only. */
+  readonly spares?: number;
 }
 
 const strangerTypes = [
@@ -70,10 +38,13 @@ const memberRequests: ReadonlySet<string> = new Set(['read-index', 'transfer-lea
 
 const encoder = new TextEncoder();
 
+/** A step is a millisecond. */
+const lease = { promiseMs: 60, driftMargin, maxPauseMs: 25, refuseVotesAfterStart: true };
+
 /** One run. */
 export class Simulation {
   readonly #random: Random;
-  readonly #nodes: Node[] = [];
+  readonly #nodes: SimulatedNode[] = [];
   readonly #invariants = new Invariants();
   readonly #config: Omit<RaftConfig, 'id' | 'storage' | 'applied'>;
   #lossRate: number;
@@ -81,23 +52,13 @@ export class Simulation {
   #maxDelay: number;
   /** Whether a core reads what it handed over, or only what is durable. It must not matter. */
   readonly #readsOwnWrites: boolean;
-  #network: Travelling[] = [];
-  #reports: (Travelling & { readonly ok: boolean })[] = [];
+  readonly #network = new InTransit();
   #cutOff = new Set<string>();
+  readonly #changesMembers: boolean;
   #now = 0;
   #counter = 0;
   readonly #steps: number;
-  readonly tally: Tally = {
-    applied: 0,
-    leaders: 0,
-    crashes: 0,
-    snapshots: 0,
-    reads: 0,
-    transfers: 0,
-    lostMessages: 0,
-    lostWrites: 0,
-    trace: 0,
-  };
+  readonly tally = newTally();
 
   constructor(seed: number, options: SimulationOptions) {
     const random = new Random(seed);
@@ -115,26 +76,19 @@ export class Simulation {
       maxUncommittedBytes: random.pick([64, 1_000_000]),
       maxInflightMessages: random.pick([1, 3, 64]),
       maxInflightBytes: 0,
-      checkQuorum: random.chance(0.5),
-      preVote: random.chance(0.5),
+      // A node that was removed and does not know it is kept from disturbing the others by these two.
+      checkQuorum: options.spares !== undefined || random.chance(0.5),
+      preVote: options.spares !== undefined || random.chance(0.5),
+      stepDownOnRemoval: random.chance(0.8),
+      ...(random.chance(0.5) ? { lease } : {}),
       random: () => random.next(),
     };
     const ids = Array.from({ length: options.nodes }, (_, i) => `n${i + 1}`);
-    for (const id of ids) {
-      const disk = new MemoryStorage(confOf(ids));
-      const node: Node = {
-        id,
-        core: undefined,
-        disk,
-        memory: disk,
-        pending: [],
-        unsynced: [],
-        applying: [],
-        asked: new Map(),
-        term: 0,
-        commit: 0,
-        wasLeader: false,
-      };
+    const { spares = 0 } = options;
+    this.#changesMembers = spares > 0;
+    const spareIds = Array.from({ length: spares }, (_, i) => `s${i + 1}`);
+    for (const id of [...ids, ...spareIds]) {
+      const node = newNode(id, confOf(ids), spares > 1 && id === `s${spares}`, random);
       this.#nodes.push(node);
       this.#start(node);
     }
@@ -160,46 +114,83 @@ export class Simulation {
 
   #step(): void {
     this.#now++;
+    this.#tellTime();
     const node = this.#random.pick(this.#nodes);
     const dice = this.#random.next();
     if (dice < 0.15) this.#tickAll();
     else if (dice < 0.45) this.#deliverDue();
     else if (dice < 0.65) this.#forSome((each) => this.#sync(each));
     else if (dice < 0.75) this.#forSome((each) => this.#apply(each));
+    else if (this.#changesMembers && dice < 0.77) this.#changeMembers();
     else if (dice < 0.93) this.#client(this.#nodes.find((each) => each.core?.isLeader) ?? node);
     else if (dice < 0.94) this.#snapshot(node);
     else if (dice < 0.945) this.#changeNetwork();
     else if (dice < 0.95) this.#cutOff = new Set();
     else if (dice < 0.955) this.#crash(node);
-    else if (dice < 0.985) this.#restartSome();
+    else if (dice < 0.984) this.#restartSome();
+    else if (dice < 0.985) this.#pause(node);
     else if (dice < 0.99) this.#transfer(node);
-    else if (dice < 0.995) node.core?.reportUnreachable(this.#random.pick(this.#nodes).id);
-    else node.core?.campaign();
+    else if (dice < 0.995) this.#awake(node)?.reportUnreachable(this.#random.pick(this.#nodes).id);
+    else this.#awake(node)?.campaign();
     if (this.#random.chance(0.01)) this.#stranger(this.#random.pick(this.#nodes));
     for (const each of this.#nodes) this.#handleReady(each);
+    this.#checkLeases();
+  }
+
+  /** The core of a node that runs and does not stand still. */
+  #awake(node: SimulatedNode): RaftCore | undefined {
+    return node.pausedUntil > this.#now ? undefined : node.core;
+  }
+
+  #tellTime(): void {
+    for (const node of this.#nodes) this.#awake(node)?.setTime(timeOf(node, this.#now));
+  }
+
+  #pause(node: SimulatedNode): void {
+    node.pausedUntil = this.#now + 1 + this.#random.below(150);
+    this.tally.pauses++;
+  }
+
+  #checkLeases(): void {
+    // Who stands still does nothing on the strength of its lease, and looks at its clock before it does anything again.
+    const awake = this.#nodes.filter((node) => this.#awake(node) !== undefined);
+    const cores = awake.map((node) => node.core as RaftCore);
+    const holders = cores.filter((core) => core.holdsLease);
+    if (holders.length > 0) this.tally.leased++;
+    this.#invariants.leases(holders, cores);
+  }
+
+  #changeMembers(): void {
+    const core = this.#nodes.map((node) => this.#awake(node)).find((each) => each?.isLeader === true);
+    if (core === undefined) return;
+    refusable(['conf-change-refused', 'proposal-dropped'], () =>
+      core.proposeConfChange(someChange(core, this.#nodes, this.#random)),
+    );
   }
 
   /** Each node on its own may get on with its work, or may be slow. */
-  #forSome(work: (node: Node) => void): void {
+  #forSome(work: (node: SimulatedNode) => void): void {
     for (const node of this.#nodes) if (this.#random.chance(0.7)) work(node);
   }
 
-  #running(): readonly Node[] {
-    return this.#nodes.filter((node) => node.core !== undefined);
+  #running(): readonly SimulatedNode[] {
+    return this.#nodes.filter((node) => this.#awake(node) !== undefined);
   }
 
-  #start(node: Node): void {
+  #start(node: SimulatedNode): void {
     node.memory = node.disk.clone();
     const storage = this.#readsOwnWrites ? node.memory : node.disk;
     const applied = node.disk.stored.metadata.index;
     node.core = new RaftCore({ ...this.#config, id: node.id, storage, applied });
     this.#invariants.monotonic(node.id, 'the term on disk', node.disk.hardState.term, node.core.term);
+    node.core.setTime(timeOf(node, this.#now));
     node.term = node.core.term;
     node.commit = node.core.commit;
     node.wasLeader = false;
+    node.pausedUntil = 0;
   }
 
-  #crash(node: Node): void {
+  #crash(node: SimulatedNode): void {
     if (node.core === undefined) return;
     // The disk may have got some of what was handed over; always a prefix.
     const survivors = this.#random.below(node.pending.length + 1);
@@ -253,48 +244,51 @@ export class Simulation {
       }
       const copies = this.#random.chance(this.#repeatRate) ? 2 : 1;
       for (let i = 0; i < copies; i++) {
-        this.#network.push({ message, due: this.#now + 1 + this.#random.below(this.#maxDelay) });
+        this.#network.send(message, this.#now + 1 + this.#random.below(this.#maxDelay));
       }
     }
   }
 
   #deliverDue(): void {
-    const due = this.#network.filter((travelling) => travelling.due <= this.#now);
-    this.#network = this.#network.filter((travelling) => travelling.due > this.#now);
-    for (const { message } of due) {
+    const arrived = this.#network.arrived(this.#now, (id) => (this.#find(id)?.pausedUntil ?? 0) <= this.#now);
+    for (const message of arrived) {
       const node = this.#find(message.to);
       node?.core?.step(message);
       this.#report(message, node?.core !== undefined && this.#random.chance(0.8));
     }
-    const reports = this.#reports.filter((report) => report.due <= this.#now);
-    this.#reports = this.#reports.filter((report) => report.due > this.#now);
-    for (const { message, ok } of reports) this.#find(message.from)?.core?.reportSnapshot(message.to, ok);
+    for (const { message, ok } of this.#network.reports(this.#now)) {
+      const from = this.#find(message.from);
+      if (from !== undefined) this.#awake(from)?.reportSnapshot(message.to, ok);
+    }
   }
 
   /** A snapshot's sender is told in the end how it went, late and perhaps wrongly. */
   #report(message: Message, ok: boolean): void {
     if (message.type !== 'snapshot') return;
-    this.#reports.push({ message, ok, due: this.#now + 1 + this.#random.below(this.#maxDelay * 2) });
+    this.#network.report(message, ok, this.#now + 1 + this.#random.below(this.#maxDelay * 2));
   }
 
-  #find(id: string): Node | undefined {
+  #find(id: string): SimulatedNode | undefined {
     return this.#nodes.find((node) => node.id === id);
   }
 
-  #handleReady(node: Node): void {
-    const { core } = node;
+  #handleReady(node: SimulatedNode): void {
+    const core = this.#awake(node);
     if (core === undefined || !core.hasReady()) return;
     const ready = core.ready();
     if (ready.append !== undefined) {
       const { entries } = ready.append;
       node.memory.write(ready.append);
       const first = entries[0];
-      if (first !== undefined) this.#invariants.appended(node.id, entries, node.memory.term(first.index - 1));
+      if (first !== undefined) {
+        const before = node.memory.term(first.index - 1);
+        this.#invariants.appended(node.id, entries, before, node.isWitness);
+      }
       if (ready.append.snapshot !== undefined) this.tally.snapshots++;
       node.pending.push(ready.append);
     }
     if (ready.apply !== undefined) {
-      this.#invariants.applied(node.id, ready.apply.entries);
+      this.#invariants.applied(node.id, ready.apply.entries, node.isWitness);
       node.applying.push(ready);
     }
     this.#send(ready.messages);
@@ -308,7 +302,7 @@ export class Simulation {
     this.#check(node, core);
   }
 
-  #check(node: Node, core: RaftCore): void {
+  #check(node: SimulatedNode, core: RaftCore): void {
     this.#invariants.monotonic(node.id, 'the term', node.term, core.term);
     this.#invariants.monotonic(node.id, 'the commit index', node.commit, core.commit);
     node.term = core.term;
@@ -321,7 +315,8 @@ export class Simulation {
   }
 
   /** The disk gets the oldest of what was handed over. */
-  #sync(node: Node): void {
+  #sync(node: SimulatedNode): void {
+    if (this.#awake(node) === undefined) return;
     const write = node.pending.shift();
     if (write === undefined || node.core === undefined) return;
     if (write.mustSync) {
@@ -339,33 +334,43 @@ export class Simulation {
     this.#happened('sync', node.id, node.disk.lastIndex());
   }
 
-  #apply(node: Node): void {
+  #apply(node: SimulatedNode): void {
+    if (this.#awake(node) === undefined) return;
     const ready = node.applying.shift();
     if (ready?.apply === undefined || node.core === undefined) return;
+    for (const entry of ready.apply.entries) {
+      if (entry.type !== 'conf-change') continue;
+      const conf = node.core.applyConfChange(decodeConfChange(entry.data), entry.index);
+      // A snapshot has overtaken it.
+      if (entry.index <= node.memory.stored.metadata.index) continue;
+      this.#invariants.membership(node.id, entry.index, conf);
+      node.disk.noteConf(entry.index, conf);
+      if (node.memory !== node.disk) node.memory.noteConf(entry.index, conf);
+      this.tally.changes++;
+    }
     for (const response of ready.apply.responses) node.core.step(response);
     this.tally.applied += ready.apply.entries.length;
   }
 
-  #client(node: Node): void {
-    if (node.core === undefined || !node.core.isLeader) return;
+  #client(node: SimulatedNode): void {
+    const core = this.#awake(node);
+    if (core?.isLeader !== true) return;
     this.#counter++;
-    try {
+    refusable(['proposal-dropped'], () => {
       if (this.#random.chance(0.3)) {
         const context = `r${this.#counter}`;
         node.asked.set(context, { appliedWhenAsked: this.#invariants.highestApplied });
-        node.core.readIndex(context);
+        core.readIndex(context, this.#random.pick(['safe', 'lease']));
       } else if (this.#random.chance(0.5)) {
-        node.core.propose(encoder.encode(`p${this.#counter}`));
+        core.propose(encoder.encode(`p${this.#counter}`));
       } else {
-        node.core.proposeBatch([encoder.encode(`b${this.#counter}`), encoder.encode(`c${this.#counter}`)]);
+        core.proposeBatch([encoder.encode(`b${this.#counter}`), encoder.encode(`c${this.#counter}`)]);
       }
-    } catch (error) {
-      if ((error as { code?: unknown }).code !== 'proposal-dropped') throw error;
-    }
+    });
   }
 
   /** Takes a snapshot of what is applied and durable, and drops the log up to there. */
-  #snapshot(node: Node): void {
+  #snapshot(node: SimulatedNode): void {
     if (node.core === undefined || node.pending.some((write) => write.snapshot !== undefined)) return;
     const index = Math.min(node.core.applied, node.disk.lastIndex());
     // A snapshot is a durable write of its own, and whatever was written before is durable with it.
@@ -377,7 +382,9 @@ export class Simulation {
   }
 
   /** Somebody who is no member answers, asks, and claims newer terms: nothing may come of it. */
-  #stranger({ id, core }: Node): void {
+  #stranger(node: SimulatedNode): void {
+    const { id } = node;
+    const core = this.#awake(node);
     if (core === undefined) return;
     const type = this.#random.pick(strangerTypes);
     const term = memberRequests.has(type) ? 0 : core.term + this.#random.pick([0, 1, 5]);
@@ -390,20 +397,27 @@ export class Simulation {
       throw new Violation('members only', `${type} of a stranger moved ${id}: ${before} → ${after}`);
   }
 
-  #transfer(node: Node): void {
-    if (node.core === undefined || !node.core.isLeader) return;
-    node.core.transferLeadership(this.#random.pick(this.#nodes).id);
+  #transfer(node: SimulatedNode): void {
+    const core = this.#awake(node);
+    if (core?.isLeader !== true) return;
+    refusable(['transfer-refused'], () => {
+      core.transferLeadership(this.#random.pick(this.#nodes).id);
+    });
     this.tally.transfers++;
   }
 
-  /** Everything works again: a proposal must be applied everywhere, and all replicas must be equal. */
+  /** Everything works again: a proposal must be applied by all members, and all their replicas must be equal. */
   #recover(): void {
     this.#cutOff = new Set();
     this.#lossRate = 0;
     this.#maxDelay = 1;
-    for (const node of this.#nodes) if (node.core === undefined) this.#start(node);
+    for (const node of this.#nodes) {
+      node.pausedUntil = 0;
+      if (node.core === undefined) this.#start(node);
+    }
     for (let round = 0; round < 3_000; round++) {
       this.#now++;
+      this.#tellTime();
       if (round % 3 === 0) this.#tickAll();
       this.#deliverDue();
       for (const node of this.#nodes) {
@@ -411,18 +425,38 @@ export class Simulation {
         while (node.applying.length > 0) this.#apply(node);
         this.#handleReady(node);
       }
-      if (round % 50 === 0) for (const node of this.#nodes) this.#client(node);
+      this.#checkLeases();
+      if (round % 50 === 0) for (const node of this.#nodes) this.#help(node);
       if (round > 200 && this.#isAtRest()) return;
     }
     const states = this.#nodes.map((node) => JSON.stringify(node.core?.status()));
     throw new Violation('liveness', `the group does not recover:\n${states.join('\n')}`);
   }
 
+  /** What its operator and its clients do with a leader while the group recovers. */
+  #help(node: SimulatedNode): void {
+    const { core } = node;
+    if (core?.isLeader !== true) return;
+    const { voters, votersOutgoing, autoLeave } = core.status().conf;
+    if (!voters.includes(node.id) && !votersOutgoing.includes(node.id)) {
+      core.stepDown();
+    } else if (votersOutgoing.length > 0 && !autoLeave) {
+      refusable(['conf-change-refused', 'proposal-dropped'], () => core.proposeConfChange(leaving));
+    } else {
+      this.#client(node);
+    }
+  }
+
   #isAtRest(): boolean {
     const leaders = this.#nodes.filter((node) => node.core?.isLeader);
-    const applied = new Set(this.#nodes.map((node) => node.core?.applied));
-    const terms = new Set(this.#nodes.map((node) => node.core?.term));
-    return leaders.length === 1 && terms.size === 1 && applied.size === 1 && !applied.has(0);
+    const status = leaders[0]?.core?.status();
+    if (leaders.length !== 1 || status === undefined || status.conf.votersOutgoing.length > 0) return false;
+    const members = this.#nodes.filter((node) =>
+      [...status.conf.voters, ...status.conf.learners].includes(node.id),
+    );
+    const applied = new Set(members.map((node) => node.core?.applied));
+    const terms = new Set(members.map((node) => node.core?.term));
+    return terms.size === 1 && applied.size === 1 && !applied.has(0);
   }
 }
 
