@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { main } from '../tests/dist/raft/conformance/main.js';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-process.exitCode = main(process.argv.slice(2), {
+process.exitCode = await main(process.argv.slice(2), {
   // npm runs scripts in the project; what the user names is meant from where the user is.
   cwd: process.env['INIT_CWD'] ?? process.cwd(),
   env: process.env,

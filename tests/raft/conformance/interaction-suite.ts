@@ -4,18 +4,21 @@ import type { Directive } from './directives.js';
 import { parseCommand } from './directives.js';
 import { upstreamCommands, type CommandHandler } from './interaction/commands.js';
 import { Environment } from './interaction/environment.js';
+import { ownCommands } from './interaction/own-commands.js';
 import { textOfStepError } from './interaction/errors.js';
 import { UsageError, type Suite, type SuiteRun } from './suite.js';
 
-const handlers: ReadonlyMap<string, CommandHandler> = new Map(Object.entries(upstreamCommands));
+const handlers: ReadonlyMap<string, CommandHandler> = new Map(
+  Object.entries({ ...upstreamCommands, ...ownCommands }),
+);
 
 class InteractionRun implements SuiteRun {
   readonly #env = new Environment();
 
-  run(directive: Directive): string {
+  async run(directive: Directive): Promise<string> {
     const { output } = this.#env;
     output.take();
-    const fault = this.#do(directive);
+    const fault = await this.#do(directive);
     const text = output.take();
     // An error is told also where nothing else is.
     const whole = fault === undefined ? text : output.quiet ? fault : text + fault;
@@ -26,12 +29,12 @@ class InteractionRun implements SuiteRun {
    * The command, and those that stand below it; the text of the error that ended them.
    * @throws UsageError when one of them is not known.
    */
-  #do(directive: Directive): string | undefined {
+  async #do(directive: Directive): Promise<string | undefined> {
     const handler = handlers.get(directive.command);
     if (handler === undefined) throw new UsageError(`unknown command: ${directive.command}`);
     try {
-      handler(this.#env, directive, directive.input);
-      if (directive.command !== 'propose-conf-change') this.#doAll(directive.input);
+      await handler(this.#env, directive, directive.input);
+      if (directive.command !== 'propose-conf-change') await this.#doAll(directive.input);
       return undefined;
     } catch (error) {
       if (error instanceof UsageError) throw error;
@@ -40,12 +43,12 @@ class InteractionRun implements SuiteRun {
   }
 
   /** Further commands, one a line. */
-  #doAll(lines: readonly string[]): void {
+  async #doAll(lines: readonly string[]): Promise<void> {
     for (const line of lines) {
       const command = parseCommand(line);
       const handler = command === undefined ? undefined : handlers.get(command.command);
       if (command === undefined || handler === undefined) throw new UsageError(`unknown command: ${line}`);
-      handler(this.#env, command, []);
+      await handler(this.#env, command, []);
     }
   }
 }

@@ -53,7 +53,7 @@ export function describeFailure({ directive, expected, actual }: Result): string
 }
 
 /** Runs the command; returns its exit status: 0 all passed, 1 some failed, 2 wrong usage. */
-export function main(args: readonly string[], where: Surroundings): number {
+export async function main(args: readonly string[], where: Surroundings): Promise<number> {
   const rewrite = args.includes('--rewrite');
   const words = args.filter((arg) => arg !== '--rewrite');
   const wrong = words.find((word) => word.startsWith('-'));
@@ -74,12 +74,17 @@ export function main(args: readonly string[], where: Surroundings): number {
   return runFiles(path, files, rewrite, where);
 }
 
-function runFiles(path: string, files: readonly string[], rewrite: boolean, where: Surroundings): number {
+async function runFiles(
+  path: string,
+  files: readonly string[],
+  rewrite: boolean,
+  where: Surroundings,
+): Promise<number> {
   let passed = 0;
   let failed = 0;
   for (const file of files) {
     const text = readFileSync(file, 'utf8');
-    const results = runFile(relative(path, file) || path, text);
+    const results = await runFile(relative(path, file) || path, text);
     const failures = results.filter((result) => !result.passed);
     for (const failure of failures) where.print(describeFailure(failure));
     passed += results.length - failures.length;

@@ -36,20 +36,22 @@ export function comparable(output: string): string {
 }
 
 /** Runs a file from its text. Never throws: what goes wrong is the output of a directive, which then fails. */
-export function runFile(name: string, text: string): readonly Result[] {
+export async function runFile(name: string, text: string): Promise<readonly Result[]> {
   const directives = parseDirectives(name, text);
   const run = suiteOf(directives).start();
-  return directives.map((directive) => runDirective(run, directive));
+  const results: Result[] = [];
+  for (const directive of directives) results.push(await runDirective(run, directive));
+  return results;
 }
 
-function runDirective(run: SuiteRun, directive: Directive): Result {
+async function runDirective(run: SuiteRun, directive: Directive): Promise<Result> {
   const expected = comparable(directive.expected);
   if (directive.fault !== undefined) {
     return { directive, passed: false, expected, actual: `not run: ${directive.fault}` };
   }
   let actual: string;
   try {
-    actual = comparable(run.run(directive));
+    actual = comparable(await run.run(directive));
   } catch (error) {
     return { directive, passed: false, expected, actual: `failed: ${textOfError(error)}` };
   }

@@ -8,7 +8,7 @@ export interface SuiteRun {
    * What the directive printed, without the line break at its end.
    * @throws UsageError when the command or one of its arguments is not known: then it has failed, whatever is expected.
    */
-  run(directive: Directive): string;
+  run(directive: Directive): string | Promise<string>;
 }
 
 /** A vocabulary of commands. */

@@ -5,6 +5,7 @@ import type { Command } from '../directives.js';
 import { UsageError } from '../suite.js';
 import { Options, wholeNumber } from './arguments.js';
 import type { Environment } from './environment.js';
+import { AppendingMachine, SessionMachine, type Machine } from './machine.js';
 import type { NodeSetup } from './node.js';
 
 const noLimit = Number.MAX_SAFE_INTEGER;
@@ -21,6 +22,7 @@ const known = [
   'max-committed-size-per-ready',
   'read-only',
   'lease',
+  'machine',
 ];
 const flags = [
   'async-storage-writes',
@@ -31,11 +33,11 @@ const flags = [
 ];
 
 /** `add-nodes N …` */
-export function addNodes(env: Environment, command: Command): void {
+export async function addNodes(env: Environment, command: Command): Promise<void> {
   const options = new Options(command, known, flags);
   const count = wholeNumber(options.word(0, 'how many nodes'), 'how many nodes');
   if (options.words.length > 1) throw new UsageError(`unknown option of add-nodes: ${options.words[1]}`);
-  env.addNodes(count, setupOf(options));
+  await env.addNodes(count, setupOf(options));
 }
 
 function setupOf(options: Options): NodeSetup {
@@ -50,6 +52,7 @@ function setupOf(options: Options): NodeSetup {
   return {
     snapshot,
     applied: index ?? 0,
+    newMachine: machineOf(options.text('machine')),
     asyncStorageWrites: options.flag('async-storage-writes'),
     config: {
       electionTicks,
@@ -81,6 +84,12 @@ function snapshotOf(options: Options, index: number): Snapshot {
   };
   const term = index === 0 ? 0 : 1;
   return { metadata: { index, term, conf }, data: Buffer.from(options.text('content') ?? '') };
+}
+
+function machineOf(name: string | undefined): () => Machine {
+  if (name === undefined) return () => new AppendingMachine();
+  if (name === 'sessions') return () => new SessionMachine();
+  throw new UsageError(`unknown machine: ${name}`);
 }
 
 function readOnlyOf(text: string | undefined): 'safe' | 'lease' {

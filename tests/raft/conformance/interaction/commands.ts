@@ -15,7 +15,11 @@ import type { HarnessNode } from './node.js';
 import { logLevels } from './output.js';
 
 /** Carries out one command. `input` are the lines below it. */
-export type CommandHandler = (env: Environment, command: Command, input: readonly string[]) => void;
+export type CommandHandler = (
+  env: Environment,
+  command: Command,
+  input: readonly string[],
+) => void | Promise<void>;
 
 /** Commands by name. */
 export type CommandTable = Readonly<Record<string, CommandHandler>>;
@@ -26,33 +30,37 @@ export function firstNode(env: Environment, options: Options): HarnessNode {
 }
 
 /** A command to one node, with no options. */
-function toNode(act: (node: HarnessNode, env: Environment, options: Options) => void): CommandHandler {
+export function toNode(
+  act: (node: HarnessNode, env: Environment, options: Options) => void | Promise<void>,
+): CommandHandler {
   return (env, command) => {
     const options = new Options(command);
-    act(firstNode(env, options), env, options);
+    return act(firstNode(env, options), env, options);
   };
 }
 
 /** A command to each of several nodes, whose outputs are set in under a title if there are several. */
-function toEach(title: string, act: (env: Environment, node: HarnessNode) => void): CommandHandler {
-  return (env, command) => {
+function toEach(
+  title: string,
+  act: (env: Environment, node: HarnessNode) => void | Promise<void>,
+): CommandHandler {
+  return async (env, command) => {
     const nodes = new Options(command).words.map((id) => env.node(id));
     for (const node of nodes) {
       if (nodes.length === 1) {
-        act(env, node);
+        await act(env, node);
         continue;
       }
       env.output.writeLine(`> ${node.id} ${title}`);
-      env.output.indented(() => {
-        act(env, node);
-      });
+      await env.output.indented(() => act(env, node));
     }
   };
 }
 
 const noBytes = new Uint8Array(0);
 
-function propose(node: HarnessNode, type: 'normal' | 'conf-change', data: Uint8Array): void {
+/** Proposes at a node, which passes it on if it does not lead. */
+export function propose(node: HarnessNode, type: 'normal' | 'conf-change', data: Uint8Array): void {
   const entries = [{ term: 0, index: 0, type, data }];
   node.core.step(makeMessage({ type: 'propose', from: node.id, to: node.id, entries }));
 }
@@ -109,13 +117,13 @@ function setLevel(env: Environment, name: string): void {
   env.output.level = level;
 }
 
-function stabilize(env: Environment, command: Command): void {
+async function stabilize(env: Environment, command: Command): Promise<void> {
   const options = new Options(command, ['log-level']);
   const before = env.output.level;
   const level = options.text('log-level');
   if (level !== undefined) setLevel(env, level);
   try {
-    env.stabilize(options.words.length === 0 ? env.nodes : options.words.map((id) => env.node(id)));
+    await env.stabilize(options.words.length === 0 ? env.nodes : options.words.map((id) => env.node(id)));
   } finally {
     env.output.level = before;
   }
@@ -142,6 +150,10 @@ function isVoter(id: string, conf: ConfState): boolean {
 function showStates(env: Environment, command: Command): void {
   noArguments(command);
   for (const node of env.nodes) {
+    if (!node.running) {
+      env.output.writeLine(`${node.id}: down`);
+      continue;
+    }
     const { id, role, conf, term, leader } = node.core.status();
     const voter = isVoter(id, conf) ? '(Voter)' : '(Non-Voter)';
     env.output.writeLine(`${id}: ${roleNames[role]} ${voter} Term:${term} Lead:${leader ?? 0}`);
@@ -167,7 +179,7 @@ export const upstreamCommands: CommandTable = {
     node.core.campaign();
   }),
   compact: toNode((node, env, options) => {
-    node.storage.compact(wholeNumber(options.word(1, 'the index'), 'the index'));
+    node.compact(wholeNumber(options.word(1, 'the index'), 'the index'));
     showLog(env, node);
   }),
   'deliver-msgs': deliverMessages,
@@ -177,15 +189,11 @@ export const upstreamCommands: CommandTable = {
   'log-level': (env, command) => {
     setLevel(env, new Options(command).word(0, 'the level'));
   },
-  'process-append-thread': toEach('processing append thread', (env, node) => {
-    env.processAppend(node);
-  }),
+  'process-append-thread': toEach('processing append thread', (env, node) => env.processAppend(node)),
   'process-apply-thread': toEach('processing apply thread', (env, node) => {
     env.processApply(node);
   }),
-  'process-ready': toEach('handling Ready', (env, node) => {
-    env.processReady(node);
-  }),
+  'process-ready': toEach('handling Ready', (env, node) => env.processReady(node)),
   propose: toNode((node, _env, options) => {
     propose(node, 'normal', Buffer.from(options.word(1, 'what to propose')));
   }),
@@ -201,7 +209,7 @@ export const upstreamCommands: CommandTable = {
     const to = env.node(options.word(1, 'the other node')).id;
     const snapshot = node.newest;
     const message = makeMessage({ type: 'snapshot', from: node.id, to, term: node.core.term, snapshot });
-    env.messages.push(message);
+    env.send([message]);
     env.output.write(describeMessage(message));
   }),
   'set-randomized-election-timeout': (env, command) => {

@@ -16,6 +16,7 @@ import type {
 } from '#consensus/raft/types.js';
 import { textOfError } from '../suite.js';
 import { describeChanges } from './changes.js';
+import { describeCommand } from './session-commands.js';
 import { describeConfState } from './describe-members.js';
 
 /** Upstream's names of the kinds of messages. */
@@ -105,10 +106,15 @@ function describeConfChange(data: Uint8Array): string {
   }
 }
 
+/** Text as upstream has it; a command of a session, which no text looks like, in words. */
+function describeData(data: Uint8Array): string {
+  return describeCommand(data) ?? quoted(data);
+}
+
 /** One entry. */
 export function describeEntry(entry: Entry): string {
   const at = `${entry.term}/${entry.index}`;
-  if (entry.type === 'normal') return `${at} EntryNormal ${quoted(entry.data)}`;
+  if (entry.type === 'normal') return `${at} EntryNormal ${describeData(entry.data)}`;
   const name = confChangeFormat(entry.data) === 'v1' ? 'EntryConfChange' : 'EntryConfChangeV2';
   return `${at} ${name} ${describeConfChange(entry.data)}`.trimEnd();
 }

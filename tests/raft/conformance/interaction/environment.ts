@@ -29,10 +29,20 @@ export interface Recipient {
 
 /** Nodes, messages, output. */
 export class Environment {
-  readonly nodes: HarnessNode[] = [];
+  nodes: HarnessNode[] = [];
   readonly output = new Output();
   /** In flight, oldest first. */
   messages: Message[] = [];
+  /** Nodes that nothing reaches and that reach nobody. */
+  readonly #isolated = new Set<NodeId>();
+
+  /** Forgets everything. */
+  reset(): void {
+    this.nodes = [];
+    this.messages = [];
+    this.#isolated.clear();
+    this.output.level = 'DEBUG';
+  }
 
   node(id: string): HarnessNode {
     const node = this.nodes.find((each) => each.id === id);
@@ -40,27 +50,53 @@ export class Environment {
     return node;
   }
 
-  addNodes(count: number, setup: NodeSetup): void {
-    for (let i = 0; i < count; i++) this.nodes.push(new HarnessNode(String(this.nodes.length + 1), setup));
+  async addNodes(count: number, setup: NodeSetup): Promise<void> {
+    for (let i = 0; i < count; i++) {
+      this.nodes.push(await HarnessNode.start(String(this.nodes.length + 1), setup));
+    }
+  }
+
+  /** Cuts a node off, or connects it again. What is on its way to or from it is lost. */
+  isolate(id: NodeId, cut: boolean): void {
+    if (cut) this.#isolated.add(id);
+    else this.#isolated.delete(id);
+    this.messages = this.messages.filter((message) => this.#reaches(message));
+  }
+
+  /** Ends a node's process. */
+  crash(node: HarnessNode): void {
+    node.crash();
+    this.messages = this.messages.filter((message) => this.#reaches(message));
+  }
+
+  /** Puts messages in flight; those that cannot arrive are lost. */
+  send(messages: readonly Message[]): void {
+    this.messages.push(...messages.filter((message) => this.#reaches(message)));
+  }
+
+  /** Messages to nodes that are not made yet wait for them. */
+  #reaches({ from, to }: Message): boolean {
+    if (from !== to && (this.#isolated.has(from) || this.#isolated.has(to))) return false;
+    return this.nodes.find((node) => node.id === to)?.running !== false;
   }
 
   /** Handles one Ready of a node. */
-  processReady(node: HarnessNode): void {
-    const { text, sent } = node.handleReady();
+  async processReady(node: HarnessNode): Promise<void> {
+    const { text, sent } = await node.handleReady();
     this.output.write(text);
-    this.messages.push(...sent);
+    this.send(sent);
   }
 
   /** Writes what a node handed out first, and sends what was waiting for that. */
-  processAppend(node: HarnessNode): void {
+  async processAppend(node: HarnessNode): Promise<void> {
     const work = node.appendWork.shift();
     if (work === undefined) {
       this.output.write('no append work to perform');
       return;
     }
     this.#show(describeAppend(node.id, { ...work, responses: [] }), work.responses);
-    node.write(work);
-    this.messages.push(...work.responses);
+    await node.write(work);
+    this.send(work.responses);
   }
 
   /** Applies what a node handed out first. */
@@ -72,7 +108,7 @@ export class Environment {
     }
     this.#show(describeApply(node.id, { ...work, responses: [] }), work.responses);
     node.apply(work);
-    this.messages.push(...work.responses);
+    this.send(work.responses);
   }
 
   #show(work: string, responses: readonly Message[]): void {
@@ -108,50 +144,46 @@ export class Environment {
   }
 
   /** Lets nodes work until nothing changes any more. */
-  stabilize(nodes: readonly HarnessNode[]): void {
-    for (let round = 0; round < maxRounds; round++) if (!this.#round(nodes)) return;
+  async stabilize(nodes: readonly HarnessNode[]): Promise<void> {
+    for (let round = 0; round < maxRounds; round++) if (!(await this.#round(nodes))) return;
     throw new Error(`the nodes do not come to rest within ${maxRounds} rounds`);
   }
 
   /** One round; whether anything happened. */
-  #round(nodes: readonly HarnessNode[]): boolean {
+  async #round(nodes: readonly HarnessNode[]): Promise<boolean> {
     let busy = false;
-    const each = (
+    const each = async (
       wants: (node: HarnessNode) => boolean,
       title: string,
-      act: (node: HarnessNode) => void,
-    ): void => {
+      act: (node: HarnessNode) => void | Promise<void>,
+    ): Promise<void> => {
       for (const node of nodes) {
         if (!wants(node)) continue;
         busy = true;
         this.output.writeLine(`> ${node.id} ${title}`);
-        this.output.indented(() => {
-          act(node);
-        });
+        await this.output.indented(() => act(node));
       }
     };
-    each(
-      (node) => node.core.hasReady(),
+    await each(
+      (node) => node.running && node.core.hasReady(),
       'handling Ready',
-      (node) => {
-        this.processReady(node);
-      },
+      (node) => this.processReady(node),
     );
-    each(
+    await each(
       (node) => this.messages.some((message) => isFor(message, node.id, undefined, false)),
       'receiving messages',
       (node) => {
         this.deliver([{ id: node.id, drop: false }], undefined);
       },
     );
-    each(
-      (node) => node.appendWork.length > 0,
+    await each(
+      (node) => node.appendWork.length > 0 && !node.diskStalled,
       'processing append thread',
-      (node) => {
-        while (node.appendWork.length > 0) this.processAppend(node);
+      async (node) => {
+        while (node.appendWork.length > 0) await this.processAppend(node);
       },
     );
-    each(
+    await each(
       (node) => node.applyWork.length > 0,
       'processing apply thread',
       (node) => {

@@ -1,8 +1,9 @@
-// One node of the harness: a core, its disk, its state machine, and the storage work that it has handed out.
+// One node of the harness: a core, its disk, its state machine, its clock, and the storage work that it has handed out.
 
 import { decodeConfChange } from '#consensus/raft/confchange/encoding.js';
 import { RaftCore } from '#consensus/raft/raft-core.js';
 import type {
+  ConfState,
   Entry,
   HardState,
   Message,
@@ -10,10 +11,12 @@ import type {
   RaftConfig,
   Ready,
   Snapshot,
+  SnapshotMetadata,
   StorageAppend,
   StorageApply,
 } from '#consensus/raft/types.js';
 import { describeAppend, describeApply, describeMessage, describeReady } from './describe.js';
+import type { Machine } from './machine.js';
 import { HarnessStorage } from './storage.js';
 
 /** How a node is set up: what it starts from, and the options of its core. */
@@ -21,6 +24,7 @@ export interface NodeSetup {
   readonly snapshot: Snapshot;
   readonly applied: number;
   readonly asyncStorageWrites: boolean;
+  readonly newMachine: () => Machine;
   readonly config: Omit<RaftConfig, 'id' | 'storage' | 'applied' | 'random' | 'applyUnstable'>;
 }
 
@@ -30,33 +34,64 @@ export interface Handled {
   readonly sent: readonly Message[];
 }
 
+const emptyConf: ConfState = {
+  voters: [],
+  votersOutgoing: [],
+  learners: [],
+  learnersNext: [],
+  witnesses: [],
+  autoLeave: false,
+};
+
+/** The state before the first entry. */
+export const emptySnapshot: Snapshot = {
+  metadata: { index: 0, term: 0, conf: emptyConf },
+  data: new Uint8Array(0),
+};
+
 /** A node. Without asynchronous writes a Ready is written and applied while it is handled. */
 export class HarnessNode {
   readonly id: NodeId;
   readonly setup: NodeSetup;
   core: RaftCore;
   storage: HarnessStorage;
-  /** The state after each entry that was applied, oldest first; the first is what the node started from. */
-  history: Snapshot[];
+  machine: Machine;
+  /** The last entry that the machine has applied, and the membership there. */
+  #applied: SnapshotMetadata;
   appendWork: StorageAppend[] = [];
   applyWork: StorageApply[] = [];
+  /** What became of the entries that were applied since somebody looked. */
+  outcomes: string[] = [];
+  /** Whether the process runs. */
+  running = true;
+  /** Whether writes stand still. */
+  diskStalled = false;
+  /** Milliseconds of its own clock. */
+  now = 0;
   #lastHard: HardState;
   /** What the core gets for random; a timeout that was set is drawn through it. */
   #draw = 0;
 
-  constructor(id: NodeId, setup: NodeSetup) {
+  private constructor(id: NodeId, setup: NodeSetup, machine: Machine) {
     this.id = id;
     this.setup = setup;
-    this.history = [setup.snapshot];
+    this.machine = machine;
+    this.#applied = setup.snapshot.metadata;
     this.storage = new HarnessStorage(setup.snapshot, () => this.newest);
     this.core = this.#newCore(setup.applied);
-    this.#lastHard = this.storage.hardState;
-    this.#noteHardState();
+    this.#lastHard = this.#hardState();
+  }
+
+  /** A node that starts for the first time. */
+  static async start(id: NodeId, setup: NodeSetup): Promise<HarnessNode> {
+    const machine = setup.newMachine();
+    await machine.restore(setup.snapshot);
+    return new HarnessNode(id, setup, machine);
   }
 
   #newCore(applied: number): RaftCore {
     const { config, asyncStorageWrites } = this.setup;
-    return new RaftCore({
+    const core = new RaftCore({
       ...config,
       id: this.id,
       storage: this.storage,
@@ -64,16 +99,23 @@ export class HarnessNode {
       applyUnstable: !asyncStorageWrites,
       random: () => this.#draw,
     });
+    core.setTime(this.now);
+    return core;
   }
 
-  #noteHardState(): void {
+  #hardState(): HardState {
     const { term, vote, commit } = this.core.status();
-    this.#lastHard = { term, vote, commit };
+    return { term, vote, commit };
   }
 
   /** The newest state of the state machine. */
   get newest(): Snapshot {
-    return this.history.at(-1) as Snapshot;
+    return { metadata: this.#applied, data: this.machine.snapshot() };
+  }
+
+  /** The index of the last entry that the machine has applied. */
+  get appliedIndex(): number {
+    return this.#applied.index;
   }
 
   /** The ids of all members, as this node knows them. */
@@ -91,8 +133,40 @@ export class HarnessNode {
     this.#draw = 0;
   }
 
+  /** Drops the log up to and with this entry; what it did is in the snapshot that is kept instead. */
+  compact(index: number): void {
+    this.storage.compact(index);
+    this.storage.base = this.newest;
+  }
+
+  /** The process ends at once: what was not written is lost. */
+  crash(): void {
+    this.running = false;
+    this.appendWork = [];
+    this.applyWork = [];
+    this.outcomes = [];
+  }
+
+  /** The process starts again from what is on its disk: the state from the snapshot, the rest from the log. */
+  async restart(): Promise<void> {
+    this.crash();
+    const { base } = this.storage;
+    this.machine = this.setup.newMachine();
+    await this.machine.restore(base);
+    this.#applied = base.metadata;
+    this.core = this.#newCore(base.metadata.index);
+    this.#lastHard = this.#hardState();
+    this.running = true;
+  }
+
+  /** The disk is replaced by an empty one. */
+  wipe(): void {
+    this.crash();
+    this.storage = new HarnessStorage(emptySnapshot, () => this.newest);
+  }
+
   /** Takes a Ready and does what it says, or queues it for the threads. */
-  handleReady(): Handled {
+  async handleReady(): Promise<Handled> {
     const ready = this.core.ready();
     const mustSync = this.#mustSync(ready);
     return this.setup.asyncStorageWrites
@@ -120,61 +194,61 @@ export class HarnessNode {
       texts.push(describeApply(this.id, apply));
       this.applyWork.push(apply);
     }
-    return { text: this.#textOf(ready, mustSync, texts), sent: messages };
+    return { text: textOf(ready, mustSync, texts), sent: messages };
   }
 
-  #writeAndApply(ready: Ready, mustSync: boolean): Handled {
+  async #writeAndApply(ready: Ready, mustSync: boolean): Promise<Handled> {
     const { append, apply } = ready;
     const durable = append?.responses ?? [];
     const sent = [...ready.messages, ...durable.filter((message) => message.to !== this.id)];
-    const text = this.#textOf(ready, mustSync, sent.map(describeMessage));
-    if (append !== undefined) this.write(append);
+    const text = textOf(ready, mustSync, sent.map(describeMessage));
+    if (append !== undefined) await this.write(append);
     if (apply !== undefined) this.apply(apply);
     for (const message of durable) if (message.to === this.id) this.core.step(message);
     for (const message of apply?.responses ?? []) this.core.step(message);
     return { text, sent };
   }
 
-  #textOf({ soft, append, apply, reads }: Ready, mustSync: boolean, messages: readonly string[]): string {
-    return describeReady({
-      mustSync,
-      soft,
-      hardState: append?.hardState,
-      reads,
-      entries: append?.entries ?? [],
-      snapshot: append?.snapshot,
-      committed: apply?.entries ?? [],
-      messages,
-    });
-  }
-
   /** Writes to the disk. */
-  write({ hardState, entries, snapshot }: StorageAppend): void {
+  async write({ hardState, entries, snapshot }: StorageAppend): Promise<void> {
     if (hardState !== undefined) this.storage.hardState = hardState;
     if (snapshot !== undefined) {
       this.storage.applySnapshot(snapshot);
-      this.history.push(snapshot);
+      await this.machine.restore(snapshot);
+      this.#applied = snapshot.metadata;
     }
     this.storage.append(entries);
   }
 
-  /** Applies entries to the state machine, which appends all payloads. */
+  /** Applies entries to the state machine. */
   apply({ entries }: StorageApply): void {
-    for (const entry of entries) this.#applyOne(entry);
+    for (const entry of entries) {
+      const { index, term } = entry;
+      let { conf } = this.#applied;
+      if (entry.type === 'normal') this.outcomes.push(`${index}: ${this.machine.apply(entry)}`);
+      else conf = this.#change(entry);
+      this.#applied = { index, term, conf };
+    }
   }
 
-  #applyOne(entry: Entry): void {
-    const { data, metadata } = this.newest;
-    let { conf } = metadata;
-    let payload = entry.data;
-    if (entry.type === 'conf-change') {
-      const change = decodeConfChange(entry.data);
-      conf = this.core.applyConfChange(change);
-      payload = change.context;
-    }
-    this.history.push({
-      data: Uint8Array.from([...data, ...payload]),
-      metadata: { index: entry.index, term: entry.term, conf },
-    });
+  #change(entry: Entry): ConfState {
+    return this.core.applyConfChange(decodeConfChange(entry.data));
   }
+}
+
+function textOf(
+  { soft, append, apply, reads }: Ready,
+  mustSync: boolean,
+  messages: readonly string[],
+): string {
+  return describeReady({
+    mustSync,
+    soft,
+    hardState: append?.hardState,
+    reads,
+    entries: append?.entries ?? [],
+    snapshot: append?.snapshot,
+    committed: apply?.entries ?? [],
+    messages,
+  });
 }

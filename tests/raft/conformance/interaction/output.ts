@@ -24,11 +24,11 @@ export class Output {
   }
 
   /** Sets in, by two spaces, what is printed meanwhile. */
-  indented(print: () => void): void {
+  async indented(print: () => void | Promise<void>): Promise<void> {
     const before = this.#text;
     this.#text = '';
     try {
-      print();
+      await print();
     } finally {
       const lines = this.#text.split('\n');
       if (lines.at(-1) === '') lines.pop();
