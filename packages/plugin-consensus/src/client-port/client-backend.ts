@@ -5,6 +5,7 @@ import type { DwError } from '@datawarehouse/sdk';
 import type { ClusterTopology, ListedKey } from '@datawarehouse/sdk/client-protocol';
 import type { EntryKind } from '../engine/entry-envelope.js';
 import type { ProposalResult } from '../engine/proposal.js';
+import type { ChangeSource } from './watch-stream.js';
 
 /** A value and its version, as this node has it. */
 export interface StoredValue {
@@ -61,6 +62,11 @@ export interface ClientBackend {
     repeatable: boolean,
     done: (result: ProposalResult) => void,
   ): () => void;
+  /**
+   * The changes of a group here. `elsewhere`: also where this node does not lead it.
+   * @throws DwError `group-unknown`.
+   */
+  changes(groupId: string, elsewhere: boolean): ChangeSource;
   /** Reads a key at the leader, wherever that is. */
   relayGet(groupId: string, key: string): Promise<StoredValue | undefined>;
   /** Lists keys at the leader, wherever that is. */

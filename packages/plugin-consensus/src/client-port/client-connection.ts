@@ -17,6 +17,7 @@ import {
   protocolViolated,
   readHello,
   readRequests,
+  writeChanges,
   writeDeleted,
   writeError,
   writeListed,
@@ -30,6 +31,7 @@ import {
   clientVersionUnsupported,
 } from './errors.js';
 import type { Replies, RequestRunner } from './request-runner.js';
+import type { ChangeSink } from './watch-stream.js';
 
 /** What all connections of a port share. */
 export interface PortLoad {
@@ -65,12 +67,16 @@ export class ClientConnection implements Replies {
   private readonly parser: FrameParser;
   /** What gives up each request without an answer, by id. At most `maxInFlight`. */
   private readonly underWay = new Map<number, () => void>();
+  /** What lets each watch go on, by id. At most `maxWatches`. */
+  private readonly watches = new Map<number, () => void>();
   private frame: AnswerFrame | undefined;
   private frameBytes = 256;
   private scheduled = false;
   /** Bytes of an incomplete frame that the port's load counts for this connection. */
   private accountedBytes = 0;
   private paused = false;
+  /** Whether a watch was told to wait; it hears when there is room. */
+  private starved = false;
 
   constructor(
     private readonly socket: Duplex,
@@ -117,6 +123,7 @@ export class ClientConnection implements Replies {
     load.requests -= this.underWay.size;
     const giveUp = [...this.underWay.values()];
     this.underWay.clear();
+    this.watches.clear();
     this.frame = undefined;
     for (const cancel of giveUp) cancel();
     const { socket } = this;
@@ -153,6 +160,37 @@ export class ClientConnection implements Replies {
 
   refused(id: number, error: DwError): void {
     if (this.settle(id)) this.refuse(id, error);
+  }
+
+  watch(id: number): ChangeSink {
+    const connection = this;
+    return {
+      get hasRoom() {
+        return connection.takesMore();
+      },
+      changed: (changes) => {
+        if (this.underWay.has(id)) this.out().add(id, 'event', (writer) => writeChanges(writer, changes));
+      },
+      ended: (error) => this.refused(id, error),
+    };
+  }
+
+  pumps(id: number, pump: () => void): void {
+    if (this.underWay.has(id)) this.watches.set(id, pump);
+  }
+
+  /** Lets the watches go on, or find out that they cannot. */
+  pump(): void {
+    this.starved = false;
+    for (const pump of this.watches.values()) pump();
+  }
+
+  /** Whether the client takes what it is sent. */
+  private takesMore(): boolean {
+    const waiting = this.socket.writableLength + (this.frame?.bytes ?? 0);
+    if (this.state === 'open' && waiting < this.host.limits.pauseBytes) return true;
+    this.starved = true;
+    return false;
   }
 
   private take(chunk: Buffer): void {
@@ -222,6 +260,10 @@ export class ClientConnection implements Replies {
       this.refuse(id, clientPortOverloaded('requests', limits.maxRequests));
       return;
     }
+    if (operation?.op === 'watch' && this.watches.size >= limits.maxWatches) {
+      this.refuse(id, clientPortOverloaded('watches of one connection', limits.maxWatches));
+      return;
+    }
     this.underWay.set(id, NOTHING);
     load.requests++;
     try {
@@ -241,6 +283,7 @@ export class ClientConnection implements Replies {
   /** Whether the request waits for this answer. */
   private settle(id: number): boolean {
     if (!this.underWay.delete(id)) return false;
+    this.watches.delete(id);
     this.host.load.requests--;
     return true;
   }
@@ -279,6 +322,8 @@ export class ClientConnection implements Replies {
     // The next frame will be about as long as this one.
     this.frameBytes = Math.min(FRAME_CUT_BYTES, Math.max(256, bytes.length + (bytes.length >> 2)));
     this.write(bytes);
+    // What went out at once makes room without a `drain`.
+    if (this.starved && !this.paused) setImmediate(() => this.pump());
   }
 
   private write(bytes: Buffer): void {
@@ -293,5 +338,6 @@ export class ClientConnection implements Replies {
     if (!this.paused || this.state === 'closed') return;
     this.paused = false;
     this.socket.resume();
+    this.pump();
   }
 }

@@ -93,7 +93,10 @@ export class ClientPort {
       this.announced = false;
       if (this.connections.size === 0) return;
       const frame = jsonFrame('topology', this.topology());
-      for (const connection of this.connections) connection.send(frame);
+      for (const connection of this.connections) {
+        connection.send(frame);
+        connection.pump();
+      }
     });
   }
 

@@ -2,15 +2,22 @@
 
 import type { Clock, DwError } from '@datawarehouse/sdk';
 import { isDwError } from '@datawarehouse/sdk';
-import type { ClusterTopology, ListedKey } from '@datawarehouse/sdk/client-protocol';
+import type { ClusterTopology, ListedKey, WatchedChange } from '@datawarehouse/sdk/client-protocol';
 import type { EntryKind } from '../engine/entry-envelope.js';
 import type { MultiRaftEngine } from '../engine/multi-raft-engine.js';
 import type { ProposalResult } from '../engine/proposal.js';
 import type { RaftGroup } from '../engine/raft-group.js';
-import { groupUnknown, noLeader, outcomeUnknown } from '../errors.js';
+import { groupUnknown, noLeader, notLeader, outcomeUnknown } from '../errors.js';
 import { keyValuesOf } from '../groups/group-key-values.js';
 import type { GroupRouter } from '../groups/group-router.js';
+import { versionCompacted } from '../state/errors.js';
+import type { KeyChange } from '../state/history/change-history.js';
 import type { ClientBackend, StoredValue } from './client-backend.js';
+import type { ChangeSource } from './watch-stream.js';
+
+function toldChange({ key, version, value }: KeyChange): WatchedChange {
+  return value === undefined ? { kind: 'delete', key, version } : { kind: 'put', key, version, value };
+}
 
 /** Limits that the client port obeys; asked at each use. */
 export interface BackendLimits {
@@ -83,15 +90,19 @@ export class EngineBackend implements ClientBackend {
 
   read(
     groupId: string,
-    _mode: 'linearizable' | 'lease',
+    mode: 'linearizable' | 'lease',
     deadline: number,
     done: (error: DwError | undefined) => void,
   ): void {
     const group = this.find(groupId);
-    group.read(deadline, (error) => {
-      if (error !== undefined && group.leader === undefined) done(noLeader(groupId));
-      else done(error);
-    });
+    group.read(
+      deadline,
+      (error) => {
+        if (error !== undefined && group.leader === undefined) done(noLeader(groupId));
+        else done(error);
+      },
+      mode === 'lease' ? 'lease' : 'safe',
+    );
   }
 
   get(groupId: string, key: string): StoredValue | undefined {
@@ -118,6 +129,23 @@ export class EngineBackend implements ClientBackend {
       },
     );
     return () => abort.abort();
+  }
+
+  changes(groupId: string, elsewhere: boolean): ChangeSource {
+    const group = this.find(groupId);
+    return {
+      lastApplied: () => group.lastApplied,
+      changesAfter: (after, prefix, limit) => {
+        const found = keyValuesOf(group).changesAfter(after, prefix, group.lastApplied, limit);
+        if ('compacted' in found) throw versionCompacted(groupId, after, found.oldest);
+        return { through: found.upTo, changes: found.changes.map(toldChange) };
+      },
+      onApplied: (listener) => group.onApplied(listener),
+      refusal: () => {
+        if (group.ended !== undefined) return group.ended;
+        return elsewhere || group.isLeader ? undefined : notLeader(groupId, group.leader);
+      },
+    };
   }
 
   async relayGet(groupId: string, key: string): Promise<StoredValue | undefined> {

@@ -10,6 +10,7 @@ import {
   groupFailed,
   groupUnknown,
   notLeader,
+  requestAborted,
   requestInvalid,
   storeFull,
   valueTooLarge,
@@ -22,18 +23,24 @@ import type { Outcome } from '../state/outcome.js';
 import { encodeSessionCommand, encodeSessionId } from '../state/sessions/command-header.js';
 import type { ClientBackend, StoredValue } from './client-backend.js';
 import { operationUnknown } from './errors.js';
+import type { ChangeSink } from './watch-stream.js';
+import { WatchStream } from './watch-stream.js';
 
 const EMPTY = new Uint8Array(0);
 /** Most keys of one answer to a list. */
 const MAX_LIST_LIMIT = 1_001;
 
-/** Where the answers of a connection go. Each call but `changes` is the last answer to its request. */
+/** Where the answers of a connection go. Each call but those for watches is the last answer to its request. */
 export interface Replies {
   written(id: number, version: number): void;
   deleted(id: number, version: number, existed: boolean): void;
   found(id: number, found: StoredValue | undefined): void;
   listed(id: number, items: readonly ListedKey[]): void;
   refused(id: number, error: DwError): void;
+  /** Where a watch tells its changes. */
+  watch(id: number): ChangeSink;
+  /** What to call when the client of a watch takes more again, or who leads has changed. */
+  pumps(id: number, pump: () => void): void;
 }
 
 type Operation<Op extends ClientOperation['op']> = Extract<ClientOperation, { readonly op: Op }>;
@@ -90,7 +97,7 @@ export class RequestRunner {
         return this.propose(this.sessionEntry(operation.group, 'close-session', data), attempt);
       }
       case 'watch':
-        throw operationUnknown();
+        return this.watch(operation, attempt);
       case 'cancel':
         // The connection knows what it has under way.
         return undefined;
@@ -199,6 +206,38 @@ export class RequestRunner {
       (items) => replies.listed(id, items),
       (error: unknown) => replies.refused(id, asDwError(group, error)),
     );
+  }
+
+  /** A watch from now on begins with what a read would see: nothing that was acknowledged before is told, all after is. */
+  private watch(operation: Operation<'watch'>, { id, relay, deadline, replies }: Attempt): () => void {
+    const { backend } = this;
+    const { group, prefix, after } = operation;
+    this.checkGroup(group);
+    const source = backend.changes(group, relay);
+    const refusal = source.refusal();
+    if (refusal !== undefined) throw refusal;
+    const sink = replies.watch(id);
+    let stream: WatchStream | undefined;
+    let over = false;
+    const start = (from: number): void => {
+      stream = new WatchStream(source, sink, prefix, from);
+      replies.pumps(id, () => stream?.pump());
+      stream.start();
+    };
+    if (after === undefined) {
+      backend.read(group, 'linearizable', deadline, (error) => {
+        if (over) return;
+        if (error === undefined) start(source.lastApplied());
+        else replies.refused(id, error);
+      });
+    } else {
+      start(after);
+    }
+    return () => {
+      over = true;
+      if (stream === undefined) sink.ended(requestAborted());
+      else stream.stop();
+    };
   }
 
   /** Calls `serve` once the group's state here may be read in this way. */

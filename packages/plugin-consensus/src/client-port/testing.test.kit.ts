@@ -4,7 +4,12 @@ import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { connect } from 'node:net';
 import type { Logger } from '@datawarehouse/sdk';
-import type { ClientAnswer, ClientOperation, FrameKind } from '@datawarehouse/sdk/client-protocol';
+import type {
+  ClientAnswer,
+  ClientOperation,
+  FrameKind,
+  WatchedChange,
+} from '@datawarehouse/sdk/client-protocol';
 import {
   FrameBuilder,
   FrameParser,
@@ -18,7 +23,10 @@ import type { ProposalResult } from '../engine/proposal.js';
 import type { EntryKind } from '../engine/entry-envelope.js';
 import { decodeCommand } from '../state/command.js';
 import { decodeSessionCommand } from '../state/sessions/command-header.js';
+import { notLeader } from '../errors.js';
+import { versionCompacted } from '../state/errors.js';
 import type { ClientBackend, StoredValue } from './client-backend.js';
+import type { ChangeSource } from './watch-stream.js';
 
 /** A node in memory: writes and reads wait until the test lets them through. */
 export class FakeBackend implements ClientBackend {
@@ -34,6 +42,10 @@ export class FakeBackend implements ClientBackend {
   abandoned = 0;
   /** Whether what comes is carried out at once. */
   immediate = true;
+  /** Changes up to here are gone. */
+  compactedTo = 0;
+  readonly listeners = new Set<() => void>();
+  private readonly changed: WatchedChange[] = [];
   private version = 0;
 
   constructor(private readonly clock: FakeClock) {}
@@ -108,6 +120,33 @@ export class FakeBackend implements ClientBackend {
     done: (result: ProposalResult) => void,
   ): () => void {
     return this.submit(group, kind, data, 0, done);
+  }
+
+  changes(): ChangeSource {
+    return {
+      lastApplied: () => this.version,
+      changesAfter: (after, prefix, limit) => {
+        if (after < this.compactedTo) throw versionCompacted('g', after, this.compactedTo);
+        const changes = this.changed
+          .filter(({ key, version }) => version > after && key.startsWith(prefix))
+          .slice(0, limit);
+        const last = changes.length === limit ? changes[limit - 1] : undefined;
+        return { changes, through: Math.max(after, last?.version ?? this.version) };
+      },
+      onApplied: (listener) => {
+        this.listeners.add(listener);
+        return { [Symbol.dispose]: () => this.listeners.delete(listener) };
+      },
+      refusal: () => (this.leads() ? undefined : notLeader('g', this.leaderId)),
+    };
+  }
+
+  /** Writes a key as some other client does. */
+  change(key: string, value: string): number {
+    const version = ++this.version;
+    this.changed.push({ kind: 'put', key, version, value: Buffer.from(value) });
+    for (const listener of this.listeners) listener();
+    return version;
   }
 
   relayGet(group: string, key: string): Promise<StoredValue | undefined> {

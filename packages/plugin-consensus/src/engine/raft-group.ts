@@ -6,7 +6,7 @@ import { isDwError } from '@datawarehouse/sdk';
 import { groupClosed, groupFailed, notLeader, overloaded, requestAborted } from '../errors.js';
 import { makeMessage } from '../raft/message.js';
 import { RaftCore } from '../raft/raft-core.js';
-import type { ConfChange, ConfState, Entry, Message, StorageAppend } from '../raft/types.js';
+import type { ConfChange, ConfState, Entry, Message, ReadMode, StorageAppend } from '../raft/types.js';
 import { GroupState } from '../state/group-state.js';
 import type { StateFactory } from '../state/replicated-state.js';
 import type { GroupStorage } from '../storage/types.js';
@@ -17,6 +17,7 @@ import type { EntryKind } from './entry-envelope.js';
 import { encodeEnvelope } from './entry-envelope.js';
 import { GroupConf } from './group-conf.js';
 import { GroupSnapshots, restoreState } from './group-snapshots.js';
+import { LEASE_TIMES } from './lease-times.js';
 import { PendingProposals } from './pending-proposals.js';
 import type { Proposal, ProposalBudget, ProposalResult } from './proposal.js';
 import { ReadRounds } from './read-rounds.js';
@@ -128,6 +129,7 @@ export class RaftGroup {
       checkQuorum: true,
       preVote: true,
       stepDownOnRemoval: true,
+      lease: LEASE_TIMES,
       random: options.random,
       trace: (event, fields) => host.log.debug({ group: id, event, ...fields }, 'raft'),
     });
@@ -262,14 +264,15 @@ export class RaftGroup {
 
   /**
    * Calls `done` once the state may be read linearizably.
+   * @param mode `safe`: a quorum confirms that the leader leads. `lease`: its lease does while it holds one.
    * @throws DwError `overloaded`, `draining`, `group-failed`, `storage-failed`.
    */
-  read(deadline: number, done: (error: DwError | undefined) => void): void {
+  read(deadline: number, done: (error: DwError | undefined) => void, mode: ReadMode = 'safe'): void {
     const refusal = this.host.refusal ?? this.failure;
     if (refusal !== undefined) throw refusal;
     if (this.reads.size >= this.host.limits.maxPendingReads)
       throw overloaded('reads', 'maxPendingReads', 250);
-    this.reads.add({ deadline, done });
+    this.reads.add({ mode, deadline, done });
     this.host.wake(this);
   }
 
@@ -309,7 +312,11 @@ export class RaftGroup {
   /** Stands for election, unless somebody leads. */
   campaign(): void {
     if (this.failure !== undefined || this.core.leader !== undefined) return;
-    this.guard(() => this.core.campaign());
+    this.guard(() => {
+      // A node that does not know the time helps nobody to lead, itself included.
+      this.core.setTime(this.host.clock.now());
+      this.core.campaign();
+    });
     this.host.wake(this);
   }
 
@@ -359,7 +366,8 @@ export class RaftGroup {
     this.guard(() => {
       this.core.setTime(now);
       this.appendProposals();
-      if (this.reads.wantsRound) this.reads.startRound(now, (context) => this.askReadIndex(context));
+      if (this.reads.wantsRound)
+        this.reads.startRound(now, (context, mode) => this.askReadIndex(context, mode));
       for (let n = 0; n < MAX_READIES && this.core.hasReady(); n++) this.takeReady();
     });
     if (this.failure === undefined && this.core.hasReady()) this.host.wake(this);
@@ -458,7 +466,7 @@ export class RaftGroup {
     }
   }
 
-  private askReadIndex(context: string): boolean {
+  private askReadIndex(context: string, mode: ReadMode): boolean {
     if (!this.core.isLeader) {
       if (this.core.leader === undefined) return false;
       const to = this.host.nodeId;
@@ -466,7 +474,7 @@ export class RaftGroup {
       return true;
     }
     try {
-      this.core.readIndex(context);
+      this.core.readIndex(context, mode);
       return true;
     } catch (error) {
       if (isDwError(error, 'read-index-dropped')) return false;

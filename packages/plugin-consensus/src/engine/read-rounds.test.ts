@@ -2,21 +2,28 @@
 
 import { describe, expect, it } from 'vitest';
 import { engineNotRunning } from '../errors.js';
+import type { ReadMode } from '../raft/types.js';
 import { ReadRounds } from './read-rounds.js';
 
 function setUp() {
   const rounds = new ReadRounds('group-1', 'life-1');
   const asked: string[] = [];
+  const modes: string[] = [];
   const answers: (string | undefined)[] = [];
   return {
     rounds,
     asked,
+    modes,
     answers,
-    read: (deadline = 100) => {
+    read: (deadline = 100, mode: ReadMode = 'safe') => {
       const at = answers.push('waiting') - 1;
-      rounds.add({ deadline, done: (error) => (answers[at] = error === undefined ? 'served' : error.code) });
+      rounds.add({
+        mode,
+        deadline,
+        done: (error) => (answers[at] = error === undefined ? 'served' : error.code),
+      });
     },
-    start: (now = 0) => rounds.startRound(now, (context) => asked.push(context) > 0),
+    start: (now = 0) => rounds.startRound(now, (context, mode) => asked.push(context) === modes.push(mode)),
   };
 }
 
@@ -31,6 +38,20 @@ describe('ReadRounds', () => {
     rounds.confirm(asked[0]!, 5, 5);
     expect(answers).toEqual(['served', 'served']);
     expect(rounds.size).toBe(0);
+  });
+
+  it('lets reads trust the lease that say so, and no others', () => {
+    const { rounds, asked, modes, answers, read, start } = setUp();
+    read(100, 'safe');
+    read(100, 'lease');
+    start();
+    expect(modes.toSorted()).toEqual(['lease', 'safe']);
+    rounds.confirm(asked[modes.indexOf('lease')]!, 5, 5);
+    expect(answers).toEqual(['waiting', 'served']);
+    rounds.restart(Infinity);
+    start();
+    expect(modes).toHaveLength(3);
+    expect(modes[2]).toBe('safe');
   });
 
   it('does not let a later read ride on an earlier round', () => {

@@ -1,11 +1,15 @@
-// The linearizable reads of one group. All reads of a turn share one ReadIndex round: the leader confirms with a quorum
-// that it still leads, and names the index that the state must have reached. Reads then wait for that index.
+// The linearizable reads of one group. All reads of a turn share one ReadIndex round: the leader confirms with a quorum,
+// or for reads in `lease` mode by its lease, that it still leads, and names the index that the state must have reached.
+// Reads then wait for that index.
 
 import type { DwError } from '@datawarehouse/sdk';
 import { readTimedOut } from '../errors.js';
+import type { ReadMode } from '../raft/types.js';
 
 /** A read that waits. */
 export interface PendingRead {
+  /** How the leader makes sure that it still leads. */
+  readonly mode: ReadMode;
   /** Clock time at which it gives up. */
   readonly deadline: number;
   /** Called exactly once, with an error when the read cannot be served. The state may then be read at once. */
@@ -13,6 +17,7 @@ export interface PendingRead {
 }
 
 interface Round {
+  readonly mode: ReadMode;
   readonly reads: readonly PendingRead[];
   readonly startedAt: number;
 }
@@ -24,6 +29,8 @@ const MAX_ROUNDS = 4;
 export class ReadRounds {
   /** Not part of a round yet. */
   private waiting: PendingRead[] = [];
+  /** The same, of reads that trust the leader's lease. */
+  private leased: PendingRead[] = [];
   /** Asked for, by context. */
   private readonly rounds = new Map<string, Round>();
   /** Confirmed: to be served once this index is applied. */
@@ -47,24 +54,22 @@ export class ReadRounds {
 
   /** Whether a round should be asked for. */
   get wantsRound(): boolean {
-    return this.waiting.length > 0 && this.rounds.size < MAX_ROUNDS;
+    return (this.waiting.length > 0 || this.leased.length > 0) && this.rounds.size < MAX_ROUNDS;
   }
 
   /** Takes a read in. */
   add(read: PendingRead): void {
     this.pending++;
-    this.waiting.push(read);
+    this.listOf(read.mode).push(read);
   }
 
   /**
-   * Puts all waiting reads into one round.
+   * Puts all waiting reads of a mode into one round.
    * @param ask Asks the core for a read index under this context; false or a throw leaves the reads waiting.
    */
-  startRound(now: number, ask: (context: string) => boolean): void {
-    const context = `${this.incarnation}:${++this.sequence}`;
-    if (!ask(context)) return;
-    this.rounds.set(context, { reads: this.waiting, startedAt: now });
-    this.waiting = [];
+  startRound(now: number, ask: (context: string, mode: ReadMode) => boolean): void {
+    if (this.leased.length > 0 && this.start('lease', this.leased, now, ask)) this.leased = [];
+    if (this.waiting.length > 0 && this.start('safe', this.waiting, now, ask)) this.waiting = [];
   }
 
   /** A quorum confirmed a round. Contexts of abandoned rounds are ignored. */
@@ -90,7 +95,7 @@ export class ReadRounds {
     for (const [context, round] of this.rounds) {
       if (round.startedAt > startedBefore) continue;
       this.rounds.delete(context);
-      for (const read of round.reads) this.waiting.push(read);
+      for (const read of round.reads) this.listOf(round.mode).push(read);
     }
   }
 
@@ -104,10 +109,11 @@ export class ReadRounds {
       return reads.filter((read) => read.deadline > now);
     };
     this.waiting = split(this.waiting);
+    this.leased = split(this.leased);
     for (const [context, round] of this.rounds) {
       const reads = split(round.reads);
       if (reads.length === 0) this.rounds.delete(context);
-      else if (reads !== round.reads) this.rounds.set(context, { reads, startedAt: round.startedAt });
+      else if (reads !== round.reads) this.rounds.set(context, { ...round, reads });
     }
     this.confirmed = this.confirmed.map(({ index, reads }) => ({ index, reads: split(reads) }));
     this.confirmed = this.confirmed.filter(({ reads }) => reads.length > 0);
@@ -116,13 +122,30 @@ export class ReadRounds {
 
   /** Fails all reads, because this replica stops. */
   stop(error: DwError): void {
-    const all = [...this.waiting];
+    const all = [...this.waiting, ...this.leased];
     for (const round of this.rounds.values()) all.push(...round.reads);
     for (const { reads } of this.confirmed) all.push(...reads);
     this.waiting = [];
+    this.leased = [];
     this.rounds.clear();
     this.confirmed = [];
     this.fail(all, error);
+  }
+
+  private start(
+    mode: ReadMode,
+    reads: readonly PendingRead[],
+    now: number,
+    ask: (context: string, mode: ReadMode) => boolean,
+  ): boolean {
+    const context = `${this.incarnation}:${++this.sequence}`;
+    if (!ask(context, mode)) return false;
+    this.rounds.set(context, { mode, reads, startedAt: now });
+    return true;
+  }
+
+  private listOf(mode: ReadMode): PendingRead[] {
+    return mode === 'lease' ? this.leased : this.waiting;
   }
 
   private serve(reads: readonly PendingRead[]): void {
