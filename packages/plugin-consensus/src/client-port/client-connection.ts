@@ -163,11 +163,8 @@ export class ClientConnection implements Replies {
   }
 
   watch(id: number): ChangeSink {
-    const connection = this;
     return {
-      get hasRoom() {
-        return connection.takesMore();
-      },
+      hasRoom: () => this.takesMore(),
       changed: (changes) => {
         if (this.underWay.has(id)) this.out().add(id, 'event', (writer) => writeChanges(writer, changes));
       },

@@ -26,7 +26,7 @@ export interface ChangeSource {
 /** Where a watch tells what it found. */
 export interface ChangeSink {
   /** Whether the reader takes more now; if not, {@link WatchStream.pump} is to be called when it does. */
-  readonly hasRoom: boolean;
+  hasRoom(): boolean;
   changed(changes: WatchedChanges): void;
   /** Nothing more comes. */
   ended(error: DwError): void;
@@ -55,7 +55,7 @@ export class WatchStream {
   /** Tells what there is to tell, as far as the reader takes it. */
   pump(): void {
     try {
-      while (!this.over && this.sink.hasRoom && this.step());
+      while (!this.over && this.sink.hasRoom() && this.step());
     } catch (error) {
       this.end(error as DwError);
     }
