@@ -5,13 +5,28 @@ import type { GroupDamage } from './types.js';
 
 /** The disk refused. Final: this node's storage takes nothing until the node is started again. */
 export function storageFailed(doing: string, cause: unknown): DwError {
+  const { call, errno } = systemCall(cause);
+  const hint =
+    errno === 'ENOSPC'
+      ? 'make room on the disk'
+      : 'check the disk (kernel log, SMART) and replace it if need be';
   return new DwError({
     code: 'storage-failed',
     message: `The Raft storage of this node failed while ${doing} (${errorMessage(cause)}); it takes nothing any more`,
-    hint: 'check the disk (free space, kernel log), then restart the node',
+    hint: `${hint}, then restart the node`,
     status: 503,
+    details: { doing, ...(call === undefined ? {} : { call }), ...(errno === undefined ? {} : { errno }) },
     cause,
   });
+}
+
+/** The call to the system, and its error number, that an error comes from, however often it was wrapped. */
+function systemCall(error: unknown): { readonly call?: string; readonly errno?: string } {
+  for (let one = error, depth = 0; one instanceof Error && depth < 8; one = one.cause, depth++) {
+    const { syscall, code } = one as NodeJS.ErrnoException;
+    if (syscall !== undefined && code !== undefined) return { call: syscall, errno: code };
+  }
+  return {};
 }
 
 /** A call came after `close`. */

@@ -5,7 +5,7 @@
 import { crc32 } from '@datawarehouse/sdk';
 import type { Entry } from '../raft/types.js';
 import { logDamaged, storageClosed } from './errors.js';
-import { readingGroup } from './group-damage.js';
+import { readingGroup, unreadable } from './group-damage.js';
 import type { FileMapper } from './mapped-file.js';
 import { OffsetIndex } from './offset-index.js';
 import { type SegmentFooter, type TermStart, decodeFooter, encodeFooter } from './segment-footer.js';
@@ -294,7 +294,12 @@ export class Segment {
 
   #readSpan(begin: number, end: number): Buffer {
     const bytes = Buffer.allocUnsafe(end - begin);
-    const count = this.#reading().readSync(bytes, begin);
+    let count: number;
+    try {
+      count = this.#reading().readSync(bytes, begin);
+    } catch (error) {
+      throw unreadable(this.#path(), error) ?? error;
+    }
     if (count < bytes.length) throw logDamaged(this.#path(), begin + count, 'the file ends early');
     return bytes;
   }
