@@ -185,9 +185,11 @@ export async function run() {
     { name: '16 proposals a turn, one append', perTurn: 16, propose: asBatch, target: 0.12 },
     { name: '256 proposals a turn, one append', perTurn: 256, propose: asBatch, target: 0.17 },
     { name: '256 proposals a turn, one append each', perTurn: 256, propose: oneByOne, target: 0.03 },
+    { name: '4096 proposals in flight, one append', perTurn: 4_096, propose: asBatch, atLeast: 200_000 },
+    { name: '4096 proposals in flight, each on its own', perTurn: 4_096, propose: oneByOne, atLeast: 200_000 },
   ];
   const rows = [];
-  for (const { name, perTurn, propose, target } of cases) {
+  for (const { name, perTurn, propose, target, atLeast } of cases) {
     const trio = new Trio();
     measure(trio, perTurn, propose);
     const values = [];
@@ -204,8 +206,8 @@ export async function run() {
       unit: 'entries/s',
       beside: `${Number(beside.toPrecision(3))} entries/s: made and put into three arrays, nothing else`,
       ratio: value / beside,
-      target: `≥ ${target}`,
-      ok: value / beside >= target,
+      target: atLeast === undefined ? `≥ ${target}` : `≥ ${atLeast} entries/s`,
+      ok: atLeast === undefined ? value / beside >= target : value >= atLeast,
     });
   }
   return { title: 'Raft core: three cores in one process, committed and applied on all', rows };
