@@ -1,4 +1,5 @@
-// Faults that were seen in other implementations, each as a test that names it.
+// Faults that were seen in other implementations, each as a test that names it: W1 to W9 are those of Hyperscale's job
+// management, D1 to D9 those of the C# DataWarehouse engine (W1 is D4).
 
 import { isDwError } from '@datawarehouse/sdk';
 import { describe, expect, it } from 'vitest';
@@ -169,7 +170,7 @@ describe('safety of the core', () => {
     expect(restarted.applied).toBe(3);
   });
 
-  it('a quorum is of the configured voters, however many of them are reachable', () => {
+  it('D3: a quorum is of the configured voters, however many of them are reachable', () => {
     const network = new Network(['a', 'b', 'c', 'd', 'e'], { checkQuorum: true });
     network.elect('a');
     network.isolate('c', 'd', 'e');
@@ -188,7 +189,7 @@ describe('safety of the core', () => {
     expect(core.role).toBe('follower');
   });
 
-  it('votes that come in after an election is over change nothing', () => {
+  it('D7: votes that come in after an election is over change nothing', () => {
     const network = new Network(['a', 'b', 'c']);
     network.elect('a');
     network.core('a').step(makeMessage({ type: 'vote-response', from: 'b', to: 'a', term: 1, reject: true }));
@@ -199,7 +200,7 @@ describe('safety of the core', () => {
     expect(network.core('a').status()).toMatchObject({ role: 'follower', term: 2 });
   });
 
-  it('a node that comes back after a long partition with a far higher term rejoins', () => {
+  it('D8: a node that comes back after a long partition with a far higher term rejoins', () => {
     const network = new Network(['a', 'b', 'c'], { checkQuorum: true, random: () => 0 });
     network.elect('a');
     network.isolate('c');
@@ -210,5 +211,87 @@ describe('safety of the core', () => {
     const leaders = ['a', 'b', 'c'].filter((id) => network.core(id).isLeader);
     expect(leaders.length).toBe(1);
     expect(new Set(['a', 'b', 'c'].map((id) => network.core(id).term)).size).toBe(1);
+  });
+
+  it('W9: a lease is a length of time, and no clock is compared with another', () => {
+    const lease = { promiseMs: 100, driftMargin: 0.1, maxPauseMs: 40, refuseVotesAfterStart: true };
+    const network = new Network(['a', 'b', 'c'], { checkQuorum: true, lease });
+    const clocks = { a: 0, b: 9_000_000, c: 123 };
+    for (const [id, now] of Object.entries(clocks)) network.core(id).setTime(now);
+    network.elect('a');
+    network.tick('a');
+    expect(network.core('a').status().leaseMs).toBe(90);
+    // Nothing that is sent holds a time.
+    for (const message of network.sent) expect(JSON.stringify(message)).not.toContain('9000000');
+  });
+
+  it('D1: one node of three does not lead by itself, and three do by their messages', () => {
+    const network = new Network(['a', 'b', 'c']);
+    network.isolate('a');
+    network.tick('a', 100);
+    expect(network.core('a').isLeader).toBe(false);
+    network.heal();
+    for (let i = 0; i < 30; i++) for (const id of ['a', 'b', 'c']) network.tick(id);
+    expect(['a', 'b', 'c'].filter((id) => network.core(id).isLeader).length).toBe(1);
+  });
+
+  it('D2: term, vote and entries survive when all nodes crash at once', () => {
+    const network = new Network(['a', 'b', 'c']);
+    network.elect('a');
+    const { index } = network.core('a').propose(data);
+    network.settle();
+    for (const id of ['a', 'b', 'c']) network.start(id, network.storage(id).clone());
+    expect(network.core('b').status()).toMatchObject({ term: 1, vote: 'a', lastIndex: index });
+    network.elect('c');
+    expect(network.applied('c').find((entry) => entry.index === index)?.data).toEqual(data);
+  });
+
+  it('D3: peers that are reported as unreachable still count', () => {
+    const network = new Network(['a', 'b', 'c']);
+    network.elect('a');
+    network.isolate('a');
+    for (const id of ['b', 'c']) network.core('a').reportUnreachable(id);
+    network.core('a').propose(data);
+    network.tick('a', 5);
+    expect(network.core('a').commit).toBe(1);
+  });
+
+  it('D5: compaction renumbers nothing: indexes, terms and progress stay', () => {
+    const network = new Network(['a', 'b', 'c']);
+    network.elect('a');
+    for (let i = 0; i < 8; i++) network.core('a').propose(data);
+    network.settle();
+    const before = network.core('a').status();
+    network.storage('a').compact(6, data);
+    const { firstIndex, ...after } = network.core('a').status();
+    expect(firstIndex).toBe(7);
+    expect({ ...after, firstIndex: 1 }).toEqual(before);
+    const { index } = network.core('a').propose(data);
+    network.settle();
+    expect([index, network.core('b').applied, network.storage('a').term(6)]).toEqual([10, 10, 1]);
+  });
+
+  it('D6: what is applied says nothing about what was proposed after it', () => {
+    const network = new Network(['a', 'b', 'c']);
+    network.elect('a');
+    const first = network.core('a').propose(data);
+    network.settle();
+    network.isolate('b', 'c');
+    const second = network.core('a').propose(data);
+    network.tick('a', 3);
+    expect(network.applied('a').at(-1)?.index).toBe(first.index);
+    expect(second.index).toBe(first.index + 1);
+    expect(network.core('a').applied).toBe(first.index);
+  });
+
+  it('D9: a log that diverged for long is matched in a round a term, not an entry', () => {
+    const network = new Network(['a', 'b', 'c']);
+    withLog(network, 'a', 3, [1, ...Array.from({ length: 100 }, () => 3)]);
+    withLog(network, 'b', 3, [1, ...Array.from({ length: 90 }, () => 2)]);
+    withLog(network, 'c', 3, [1, ...Array.from({ length: 100 }, () => 3)]);
+    network.elect('a');
+    expect(network.core('b').commit).toBe(102);
+    const rejected = network.sent.filter(({ type, reject }) => type === 'append-response' && reject);
+    expect(rejected.length).toBeLessThanOrEqual(2);
   });
 });
