@@ -300,7 +300,8 @@ export class MultiRaftEngine implements GroupHost {
       return;
     }
     const { to: peer, term } = message;
-    const metadataOnly = message.snapshot?.metadata.conf.witnesses.includes(peer) ?? false;
+    // By the leader's own members: the snapshot may be from before the witness was added.
+    const metadataOnly = group.raft.conf.witnesses.includes(peer);
     this.sender.start({ groupId: group.id, peer, term, storage: group.storage, metadataOnly });
   }
 
