@@ -186,7 +186,12 @@ export async function run() {
     { name: '256 proposals a turn, one append', perTurn: 256, propose: asBatch, target: 0.17 },
     { name: '256 proposals a turn, one append each', perTurn: 256, propose: oneByOne, target: 0.03 },
     { name: '4096 proposals in flight, one append', perTurn: 4_096, propose: asBatch, atLeast: 200_000 },
-    { name: '4096 proposals in flight, each on its own', perTurn: 4_096, propose: oneByOne, atLeast: 200_000 },
+    {
+      name: '4096 proposals in flight, each on its own',
+      perTurn: 4_096,
+      propose: oneByOne,
+      atLeast: 200_000,
+    },
   ];
   const rows = [];
   for (const { name, perTurn, propose, target, atLeast } of cases) {
