@@ -34,9 +34,8 @@ const flags = [
 
 /** `add-nodes N …` */
 export async function addNodes(env: Environment, command: Command): Promise<void> {
-  const options = new Options(command, known, flags);
+  const options = new Options(command, known, flags).atMost(1, command);
   const count = wholeNumber(options.word(0, 'how many nodes'), 'how many nodes');
-  if (options.words.length > 1) throw new UsageError(`unknown option of add-nodes: ${options.words[1]}`);
   await env.addNodes(count, setupOf(options));
 }
 
@@ -73,11 +72,13 @@ function setupOf(options: Options): NodeSetup {
 }
 
 function snapshotOf(options: Options, index: number): Snapshot {
-  const witnesses = options.list('witnesses');
+  const ids = (key: string): readonly string[] =>
+    options.list(key).map((id) => String(wholeNumber(id, `a node in ${key}`)));
+  const witnesses = ids('witnesses');
   const conf: ConfState = {
-    voters: [...options.list('voters'), ...witnesses],
+    voters: [...ids('voters'), ...witnesses],
     votersOutgoing: [],
-    learners: options.list('learners'),
+    learners: ids('learners'),
     learnersNext: [],
     witnesses,
     autoLeave: false,

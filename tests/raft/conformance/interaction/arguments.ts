@@ -43,6 +43,13 @@ export class Options {
     throw new UsageError(`${key} is true or false, not ${text}`);
   }
 
+  /** Refuses words beyond so many. */
+  atMost(count: number, command: Command): this {
+    const extra = this.words[count];
+    if (extra !== undefined) throw new UsageError(`unknown option of ${command.command}: ${extra}`);
+    return this;
+  }
+
   /** The word at this place. */
   word(at: number, what: string): string {
     const word = this.words[at];

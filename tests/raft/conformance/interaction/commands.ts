@@ -29,12 +29,13 @@ export function firstNode(env: Environment, options: Options): HarnessNode {
   return env.node(options.word(0, 'the number of a node'));
 }
 
-/** A command to one node, with no options. */
+/** A command to one node, with so many words altogether and no options. */
 export function toNode(
+  words: number,
   act: (node: HarnessNode, env: Environment, options: Options) => void | Promise<void>,
 ): CommandHandler {
   return (env, command) => {
-    const options = new Options(command);
+    const options = new Options(command).atMost(words, command);
     return act(firstNode(env, options), env, options);
   };
 }
@@ -72,7 +73,7 @@ const transitions: Readonly<Record<string, ConfChangeTransition>> = {
 };
 
 function proposeConfChange(env: Environment, command: Command, input: readonly string[]): void {
-  const options = new Options(command, ['v1', 'transition']);
+  const options = new Options(command, ['v1', 'transition']).atMost(1, command);
   const name = options.text('transition') ?? 'auto';
   const transition = transitions[name];
   if (transition === undefined) throw new UsageError(`unknown transition ${name}`);
@@ -138,17 +139,12 @@ function showLog(env: Environment, node: HarnessNode): void {
   for (const entry of entries) env.output.writeLine(describeEntry(entry));
 }
 
-function noArguments(command: Command): void {
-  const { words } = new Options(command);
-  if (words.length > 0) throw new UsageError(`unknown option of ${command.command}: ${words[0]}`);
-}
-
 function isVoter(id: string, conf: ConfState): boolean {
   return conf.voters.includes(id) || conf.votersOutgoing.includes(id);
 }
 
 function showStates(env: Environment, command: Command): void {
-  noArguments(command);
+  new Options(command).atMost(0, command);
   for (const node of env.nodes) {
     if (!node.running) {
       env.output.writeLine(`${node.id}: down`);
@@ -174,38 +170,40 @@ function tick(node: HarnessNode, times: number): void {
 
 /** Upstream's commands. */
 export const upstreamCommands: CommandTable = {
+  // Where upstream attaches a debugger.
+  _breakpoint: () => {},
   'add-nodes': addNodes,
-  campaign: toNode((node) => {
+  campaign: toNode(1, (node) => {
     node.core.campaign();
   }),
-  compact: toNode((node, env, options) => {
+  compact: toNode(2, (node, env, options) => {
     node.compact(wholeNumber(options.word(1, 'the index'), 'the index'));
     showLog(env, node);
   }),
   'deliver-msgs': deliverMessages,
-  'forget-leader': toNode((node) => {
+  'forget-leader': toNode(1, (node) => {
     node.core.forgetLeader();
   }),
   'log-level': (env, command) => {
-    setLevel(env, new Options(command).word(0, 'the level'));
+    setLevel(env, new Options(command).atMost(1, command).word(0, 'the level'));
   },
   'process-append-thread': toEach('processing append thread', (env, node) => env.processAppend(node)),
   'process-apply-thread': toEach('processing apply thread', (env, node) => {
     env.processApply(node);
   }),
   'process-ready': toEach('handling Ready', (env, node) => env.processReady(node)),
-  propose: toNode((node, _env, options) => {
+  propose: toNode(2, (node, _env, options) => {
     propose(node, 'normal', Buffer.from(options.word(1, 'what to propose')));
   }),
   'propose-conf-change': proposeConfChange,
-  'raft-log': toNode((node, env) => {
+  'raft-log': toNode(1, (node, env) => {
     showLog(env, node);
   }),
   'raft-state': showStates,
-  'report-unreachable': toNode((node, env, options) => {
+  'report-unreachable': toNode(2, (node, env, options) => {
     node.core.reportUnreachable(env.node(options.word(1, 'the other node')).id);
   }),
-  'send-snapshot': toNode((node, env, options) => {
+  'send-snapshot': toNode(2, (node, env, options) => {
     const to = env.node(options.word(1, 'the other node')).id;
     const snapshot = node.newest;
     const message = makeMessage({ type: 'snapshot', from: node.id, to, term: node.core.term, snapshot });
@@ -213,23 +211,23 @@ export const upstreamCommands: CommandTable = {
     env.output.write(describeMessage(message));
   }),
   'set-randomized-election-timeout': (env, command) => {
-    const options = new Options(command, ['timeout']);
+    const options = new Options(command, ['timeout']).atMost(1, command);
     const timeout = options.number('timeout');
     if (timeout === undefined || timeout === 0) throw new UsageError('timeout is at least 1');
     firstNode(env, options).setRandomizedElectionTimeout(timeout);
   },
   stabilize,
-  status: toNode((node, env) => {
+  status: toNode(1, (node, env) => {
     showProgress(env, node);
   }),
-  'tick-election': toNode((node) => {
+  'tick-election': toNode(1, (node) => {
     tick(node, node.setup.config.electionTicks);
   }),
-  'tick-heartbeat': toNode((node) => {
+  'tick-heartbeat': toNode(1, (node) => {
     tick(node, node.setup.config.heartbeatTicks);
   }),
   'transfer-leadership': (env, command) => {
-    const options = new Options(command, ['from', 'to']);
+    const options = new Options(command, ['from', 'to']).atMost(0, command);
     const from = env.node(options.text('from') ?? '');
     const to = env.node(options.text('to') ?? '').id;
     from.core.step(makeMessage({ type: 'transfer-leader', from: to, to: from.id }));

@@ -50,7 +50,7 @@ function pause(env: Environment, command: Command): void {
 }
 
 function readIndex(env: Environment, command: Command): void {
-  const options = new Options(command, ['mode']);
+  const options = new Options(command, ['mode']).atMost(2, command);
   const node = firstNode(env, options);
   const context = options.word(1, 'the context');
   const mode = options.text('mode');
@@ -60,7 +60,7 @@ function readIndex(env: Environment, command: Command): void {
 }
 
 function sessionPut(env: Environment, command: Command): void {
-  const options = new Options(command, ['session', 'seq', 'wanted', 'key', 'value']);
+  const options = new Options(command, ['session', 'seq', 'wanted', 'key', 'value']).atMost(1, command);
   const header = {
     session: needed(options, 'session'),
     sequence: needed(options, 'seq'),
@@ -81,7 +81,7 @@ function showState(env: Environment, node: HarnessNode): void {
 const stalls = new WeakMap<HarnessNode, DiskStall>();
 
 function leaveStalledDisk(env: Environment, command: Command): void {
-  const options = new Options(command, ['to']);
+  const options = new Options(command, ['to']).atMost(1, command);
   const node = firstNode(env, options);
   const stall = stalls.get(node) ?? new DiskStall('g', silentLogger);
   stalls.set(node, stall);
@@ -115,42 +115,42 @@ export const ownCommands: CommandTable = {
     const { words } = new Options(command);
     for (const id of words.length > 0 ? words : env.nodes.map((node) => node.id)) env.isolate(id, false);
   },
-  'stall-disk': toNode((node) => {
+  'stall-disk': toNode(1, (node) => {
     if (!node.setup.asyncStorageWrites) throw new UsageError('only async-storage-writes can stall');
     node.diskStalled = true;
   }),
-  'resume-disk': toNode((node) => {
+  'resume-disk': toNode(1, (node) => {
     node.diskStalled = false;
   }),
   'leave-stalled-disk': leaveStalledDisk,
-  'step-down': toNode((node) => {
+  'step-down': toNode(1, (node) => {
     node.core.stepDown();
   }),
-  'hand-over': toNode((node, env, options) => {
+  'hand-over': toNode(2, (node, env, options) => {
     node.core.transferLeadership(env.node(options.word(1, 'the other node')).id);
   }),
-  'report-snapshot': toNode((node, env, options) => {
+  'report-snapshot': toNode(3, (node, env, options) => {
     const outcome = options.word(2, 'ok or failed');
     if (outcome !== 'ok' && outcome !== 'failed') throw new UsageError(`ok or failed, not ${outcome}`);
     node.core.reportSnapshot(env.node(options.word(1, 'the other node')).id, outcome === 'ok');
   }),
   'read-index': readIndex,
   'open-session': (env, command) => {
-    const options = new Options(command, ['count']);
+    const options = new Options(command, ['count']).atMost(1, command);
     const node = firstNode(env, options);
     for (let i = 0; i < (options.number('count') ?? 1); i++) propose(node, 'normal', openSession(node.id));
   },
-  'close-session': toNode((node, _env, options) => {
+  'close-session': toNode(2, (node, _env, options) => {
     propose(node, 'normal', closeSession(node.id, wholeNumber(options.word(1, 'the session'), 'a session')));
   }),
   'session-put': sessionPut,
-  state: toNode((node, env) => {
+  state: toNode(1, (node, env) => {
     showState(env, node);
   }),
-  members: toNode((node, env) => {
+  members: toNode(1, (node, env) => {
     env.output.writeLine(describeConfState(node.core.status().conf));
   }),
-  position: toNode((node, env) => {
+  position: toNode(1, (node, env) => {
     const { term, vote, commit, firstIndex, lastIndex } = node.core.status();
     const applied = node.appliedIndex;
     env.output.writeLine(
