@@ -131,7 +131,14 @@ export class Environment {
     return count;
   }
 
+  /** Whether two nodes can talk. */
+  connected(a: HarnessNode, b: HarnessNode): boolean {
+    return a.running && b.running && !this.#isolated.has(a.id) && !this.#isolated.has(b.id);
+  }
+
   #receive(node: HarnessNode, message: Message): void {
+    const from = this.nodes.find((each) => each.id === message.from);
+    if (from !== undefined && !node.met.has(from.id)) node.met.set(from.id, from.disk);
     if (answers.has(message.type) && !node.members.has(message.from)) {
       this.output.writeLine('raft: cannot step as peer not found');
       return;

@@ -64,6 +64,10 @@ export class HarnessNode {
   outcomes: string[] = [];
   /** Whether the process runs. */
   running = true;
+  /** Which disk it has: another one after each wipe. */
+  disk = 1;
+  /** The disk with which each other node was met first. */
+  readonly met = new Map<NodeId, number>();
   /** Whether writes stand still. */
   diskStalled = false;
   /** Milliseconds of its own clock. */
@@ -162,7 +166,14 @@ export class HarnessNode {
   /** The disk is replaced by an empty one. */
   wipe(): void {
     this.crash();
+    this.disk++;
     this.storage = new HarnessStorage(emptySnapshot, () => this.newest);
+  }
+
+  /** Starts as what the configuration says that it is, on a disk that holds nothing. */
+  async bootstrap(): Promise<void> {
+    this.storage = new HarnessStorage(this.setup.snapshot, () => this.newest);
+    await this.restart();
   }
 
   /** Takes a Ready and does what it says, or queues it for the threads. */

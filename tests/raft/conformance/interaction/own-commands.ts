@@ -2,6 +2,7 @@
 // tests/raft/scenarios/README.md.
 
 import { DiskStall } from '#consensus/engine/disk-stall.js';
+import { startVerdict } from '#consensus/groups/identity/first-start.js';
 import { makeMessage } from '#consensus/raft/message.js';
 import type { Command } from '../directives.js';
 import { UsageError } from '../suite.js';
@@ -77,6 +78,22 @@ function showState(env: Environment, node: HarnessNode): void {
   env.output.writeLine(`state at ${node.appliedIndex}: ${node.machine.describe()}`);
 }
 
+/** The node starts as a voter of its configuration if the product's rule for a first start lets it. */
+async function firstStart(env: Environment, command: Command): Promise<void> {
+  const node = firstNode(env, new Options(command).atMost(1, command));
+  const others = node.setup.snapshot.metadata.conf.voters.filter((id) => id !== node.id);
+  // Whoever has met this node with another disk says so; who cannot be reached says nothing.
+  node.running = true;
+  const agrees = (id: string): boolean => {
+    const peer = env.node(id);
+    return env.connected(node, peer) && (peer.met.get(node.id) ?? node.disk) === node.disk;
+  };
+  const verdict = startVerdict('undecided', others, agrees);
+  node.running = false;
+  if (verdict.kind === 'bootstrap') await node.bootstrap();
+  else if (verdict.kind === 'wait') env.output.writeLine(`waits for ${verdict.for.join(' ')}`);
+}
+
 /** The one who gives up on a disk, by node: it remembers since when it stalls. */
 const stalls = new WeakMap<HarnessNode, DiskStall>();
 
@@ -108,6 +125,7 @@ export const ownCommands: CommandTable = {
       env.node(id).wipe();
     }
   },
+  'first-start': firstStart,
   isolate: (env, command) => {
     for (const id of new Options(command).words) env.isolate(env.node(id).id, true);
   },
