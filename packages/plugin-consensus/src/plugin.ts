@@ -104,8 +104,8 @@ export class UltimateConsensusPlugin extends ConsensusPluginBase {
       onMembersChanged: (group) => this.groupsChanged(group, 'members'),
       onReplicasChanged: (group, change) => this.groupsChanged(group, change),
     });
-    replicas.attach(engine);
     const router = new GroupRouter(engine, transport, clock, log, placements, groupOf, limits);
+    replicas.attach(engine, router);
     const store = new KeyValueService(router, groupIds, groupOf, limits);
     const service = new ConsensusEngineService(engine, router, transport, placements, groupOf);
     context.onDispose(async () => {
@@ -137,7 +137,7 @@ export class UltimateConsensusPlugin extends ConsensusPluginBase {
       () => admitWrite(engine),
     );
     const sessions = sessionRoutes(store, () => admitWrite(engine));
-    for (const route of [...routes, ...sessions, ...groupRoutes(router, placements)])
+    for (const route of [...routes, ...sessions, ...groupRoutes({ router, engine, replicas }, placements)])
       context.routes.add(route);
   }
 
@@ -166,8 +166,10 @@ export class UltimateConsensusPlugin extends ConsensusPluginBase {
   override checkHealthAsync(): HealthCheckResult {
     const { engine, replicas } = this.parts();
     const { obstacle } = replicas;
+    if (engine.failure !== undefined) {
+      return { status: 'unhealthy', message: `storage-failed: ${engine.failure.message}` };
+    }
     if (obstacle !== undefined) return { status: 'unhealthy', message: obstacle };
-    if (engine.failure !== undefined) return { status: 'unhealthy', message: engine.failure.message };
     const failed = engine.all().filter((group) => group.failed !== undefined);
     if (failed.length > 0) {
       return { status: 'unhealthy', message: `failed groups: ${failed.map(({ id }) => id).join(', ')}` };

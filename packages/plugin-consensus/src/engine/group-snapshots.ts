@@ -6,13 +6,18 @@ import { errorMessage, isDwError, nextTurn } from '@datawarehouse/sdk';
 import { snapshotUnavailable } from '../errors.js';
 import type { GroupState } from '../state/group-state.js';
 import type { StateRestorer } from '../state/replicated-state.js';
+import type { NodeId } from '../raft/types.js';
 import type { GroupStorage } from '../storage/types.js';
 import type { EngineLimits } from './engine-limits.js';
+import { membersOf } from './group-conf.js';
 import type { RaftGroup } from './raft-group.js';
 
 /** After a snapshot that failed, so many looks are passed over before the next try: about half a minute. */
 const SKIP_AFTER_FAILURE = 300;
 const YIELD_AFTER_MS = 4;
+/** A tail that lets no entry go. */
+const KEEP_ALL = Number.MAX_SAFE_INTEGER;
+const RENEW_RETRY_MS = 1_000;
 /** A log so many times longer than asked for is let go whoever still needs it. */
 const HOLD_BACK_FACTOR = 4;
 
@@ -22,6 +27,7 @@ export interface SnapshotHost {
   readonly limits: EngineLimits;
   /** Index of the oldest of the group's snapshots that are on their way to followers. */
   lowestSnapshotSent(group: RaftGroup): number | undefined;
+  readonly clock: Clock;
 }
 
 /** Takes the snapshots of one group. */
@@ -78,6 +84,32 @@ export class GroupSnapshots {
     } finally {
       this.running = undefined;
     }
+  }
+
+  /** Whether a node is a member by the newest snapshot: by an older one it was not there yet, and would not take it. */
+  covers(node: NodeId): boolean {
+    const newest = this.group.storage.snapshot();
+    return newest === undefined || membersOf(newest.metadata.conf).includes(node);
+  }
+
+  /**
+   * Takes a snapshot of now, which a node that was added since the last one can start from, and lets the core try to send
+   * that one. Never rejects.
+   */
+  async renewFor(node: NodeId): Promise<void> {
+    try {
+      await this.idle();
+      if (!this.covers(node)) await this.take(KEEP_ALL);
+    } catch (error) {
+      this.host.log.warn(
+        { group: this.group.id, node, reason: errorMessage(error) },
+        'could not take a snapshot',
+      );
+      await new Promise<void>((resolve) => {
+        this.host.clock.setTimeout(resolve, RENEW_RETRY_MS);
+      });
+    }
+    this.group.reportSnapshot(node, false);
   }
 
   private async save(tail: number): Promise<number> {

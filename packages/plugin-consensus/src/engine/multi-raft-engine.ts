@@ -247,6 +247,16 @@ export class MultiRaftEngine implements GroupHost {
     return this.replicas.destroy(id);
   }
 
+  /** Puts an empty replica in the place of one that is damaged or not to be believed. */
+  replaceGroup(id: string, bootstrap: ConfState, machine: string): Promise<RaftGroup> {
+    return this.replicas.replace(id, bootstrap, machine);
+  }
+
+  /** Stops a replica, lets `between` change what its disk holds, and opens it again. */
+  reopenGroup(id: string, machine: string, between: () => Promise<void>): Promise<RaftGroup> {
+    return this.replicas.reopen(id, machine, between);
+  }
+
   /** Takes no new work, hands leadership over, and resolves when what was taken is settled or `signal` aborts. */
   async drain(signal: AbortSignal): Promise<void> {
     if (this.state !== 'running') return;
@@ -302,6 +312,11 @@ export class MultiRaftEngine implements GroupHost {
     const { to: peer, term } = message;
     // By the leader's own members: the snapshot may be from before the witness was added.
     const metadataOnly = group.raft.conf.witnesses.includes(peer);
+    if (!group.snapshots.covers(message.to)) {
+      // A node takes no snapshot of a membership that it is not part of.
+      void group.snapshots.renewFor(message.to);
+      return;
+    }
     this.sender.start({ groupId: group.id, peer, term, storage: group.storage, metadataOnly });
   }
 

@@ -442,6 +442,7 @@ export class RaftGroup {
       lastApplied: this.lastApplied,
       voters: conf.voters,
       learners: conf.learners,
+      witnesses: conf.witnesses,
       firstIndex: this.storage.firstIndex(),
       lastIndex: this.storage.lastIndex(),
       stateHash: this.state.stateHash(this.lastApplied),

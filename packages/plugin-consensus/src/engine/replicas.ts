@@ -2,6 +2,7 @@
 // the others run. What is done to one group is done in order; nothing is done to two groups at once by accident, because
 // each has its own queue.
 
+import { bootstrapConf } from '../groups/placement.js';
 import type { ConfState } from '../raft/types.js';
 import type { GroupStorage, NodeStorage } from '../storage/types.js';
 import type { RaftGroup } from './raft-group.js';
@@ -41,10 +42,7 @@ export class Replicas {
     return this.inTurn(id, async () => {
       const open = this.groups.get(id);
       if (open !== undefined) return open;
-      const group = await this.host.load(id, machine, await this.storage.openGroup(id, bootstrap));
-      this.groups.set(id, group);
-      this.host.opened(group);
-      return group;
+      return this.load(id, machine, await this.storage.openGroup(id, bootstrap));
     });
   }
 
@@ -61,21 +59,33 @@ export class Replicas {
     });
   }
 
-  /** Closes a group, does something to what its disk holds, and opens it again. @returns the new replica. */
-  reopen(
-    id: string,
-    bootstrap: ConfState,
-    machine: string,
-    between: () => Promise<void>,
-  ): Promise<RaftGroup> {
+  /** Closes a group and puts an empty one in its place, also if what was there cannot be opened. */
+  replace(id: string, bootstrap: ConfState, machine: string): Promise<RaftGroup> {
     return this.inTurn(id, async () => {
       await this.closeNow(id);
-      await between();
-      const group = await this.host.load(id, machine, await this.storage.openGroup(id, bootstrap));
-      this.groups.set(id, group);
-      this.host.opened(group);
-      return group;
+      return this.load(id, machine, await this.storage.replaceGroup(id, bootstrap));
     });
+  }
+
+  /** Closes a group, does something to what its disk holds, and opens it again, also if that fails. */
+  reopen(id: string, machine: string, between: () => Promise<void>): Promise<RaftGroup> {
+    return this.inTurn(id, async () => {
+      await this.closeNow(id);
+      try {
+        await between();
+      } finally {
+        // It is there already: the members of a new group do not matter.
+        await this.load(id, machine, await this.storage.openGroup(id, bootstrapConf([])));
+      }
+      return this.groups.get(id) as RaftGroup;
+    });
+  }
+
+  private async load(id: string, machine: string, storage: GroupStorage): Promise<RaftGroup> {
+    const group = await this.host.load(id, machine, storage);
+    this.groups.set(id, group);
+    this.host.opened(group);
+    return group;
   }
 
   private async closeNow(id: string): Promise<void> {

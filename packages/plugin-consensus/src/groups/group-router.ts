@@ -11,7 +11,7 @@ import type { EntryKind } from '../engine/entry-envelope.js';
 import type { MultiRaftEngine } from '../engine/multi-raft-engine.js';
 import { MAX_KEY_BYTES } from '../state/command.js';
 import { readOutcome } from '../state/outcome.js';
-import { ForwardClient } from './forward-client.js';
+import { ForwardClient, answerLost } from './forward-client.js';
 import type { ForwardLimits } from './forward-client.js';
 import type { ForwardOperation } from './forward-codec.js';
 import { FORWARD_CHANNEL, decodeForwardFrame, holdsRequests } from './forward-codec.js';
@@ -209,6 +209,28 @@ export class GroupRouter {
     await this.administer(groupId, 'transfer', writer.finish(), (deadline) =>
       this.local.transfer(groupId, to, deadline),
     );
+  }
+
+  /**
+   * Does something that only a group's leader can, here or at the peer that leads. It is tried again until `deadline`, so
+   * it must be harmless when it is done twice.
+   */
+  atLeader<T>(
+    groupId: string,
+    deadline: number,
+    here: () => Promise<T>,
+    there: (peer: string) => Promise<T>,
+  ): Promise<T> {
+    const attempt = async ({ peer }: Target): Promise<T> => {
+      if (peer === undefined) return here();
+      try {
+        return await there(peer);
+      } catch (error) {
+        const lost = isDwError(error, 'peer-timeout') || isDwError(error, 'peer-disconnected');
+        throw lost ? answerLost(peer, error.message) : error;
+      }
+    };
+    return this.route(groupId, deadline, attempt, { needsLeader: true, mayRelay: false, repeatable: true });
   }
 
   /** Takes a snapshot here, or at a peer when the group has no replica here. @returns its index. */

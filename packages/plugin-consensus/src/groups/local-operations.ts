@@ -44,10 +44,11 @@ export class LocalOperations {
     private readonly leaderHint: (groupId: string) => string | undefined,
   ) {}
 
-  /** Whether the group has a replica here that runs. */
+  /** Whether the group has a replica here that runs and has its data. */
   serves(groupId: string): boolean {
     const group = this.engine.group(groupId);
-    return this.engine.refusal === undefined && group !== undefined && group.failed === undefined;
+    if (group === undefined || group.failed !== undefined || this.engine.refusal !== undefined) return false;
+    return !group.conf.witnesses.includes(this.engine.nodeId);
   }
 
   /** Whether the group's leader is here. */

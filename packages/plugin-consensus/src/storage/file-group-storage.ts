@@ -60,6 +60,10 @@ export class FileGroupStorage implements GroupStorage {
     });
   }
 
+  get bootstrap(): ConfState {
+    return this.view.start.bootstrap;
+  }
+
   get logBytes(): number {
     return this.view.bytes;
   }

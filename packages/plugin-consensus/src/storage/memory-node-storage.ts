@@ -253,6 +253,10 @@ class MemoryGroupStorage implements GroupStorage {
     this.#retired = true;
   }
 
+  get bootstrap(): ConfState {
+    return this.log.bootstrap;
+  }
+
   get logBytes(): number {
     return this.log.bytes;
   }

@@ -74,6 +74,8 @@ export interface SnapshotSink {
 /** The log and snapshots of one group. Reads are synchronous; they see what was handed to `write` at once. */
 export interface GroupStorage extends RaftStorage {
   readonly groupId: string;
+  /** The members at index 0, before the first entry. */
+  readonly bootstrap: ConfState;
   /** The same log behind the SDK's asynchronous contract. */
   readonly logStore: IRaftLogStore;
   /** Bytes of entries kept (for deciding when to compact). */

@@ -2,12 +2,11 @@
 // the test's hand.
 
 import type { KeyValueWriteOptions } from '@datawarehouse/sdk';
+import type { Logger } from '@datawarehouse/sdk';
 import { MemoryBackingStore } from '@datawarehouse/sdk';
 import { FakeClock, MemoryNetwork, settle } from '@datawarehouse/sdk/testing';
 import { MultiRaftEngine } from '../engine/multi-raft-engine.js';
-import { Acquaintances } from '../groups/identity/acquaintances.js';
-import { IdentityRecord } from '../groups/identity/identity-record.js';
-import { NodeStart } from '../groups/identity/node-start.js';
+import { NodeReplicas } from '../groups/node-replicas.js';
 import { GroupRouter } from '../groups/group-router.js';
 import { HashRing } from '../groups/hash-ring.js';
 import { KeyValueService } from '../groups/key-value-service.js';
@@ -34,8 +33,7 @@ export interface TestNode {
   readonly router: GroupRouter;
   readonly store: KeyValueService;
   /** What the node knows of who it and its peers are; absent without `identity`. */
-  readonly start: NodeStart | undefined;
-  readonly record: IdentityRecord | undefined;
+  readonly replicas: NodeReplicas | undefined;
   /** Stands for the disk: while it is set, no write becomes durable. */
   stall: Promise<void> | undefined;
   /** Ends the stall. */
@@ -73,12 +71,10 @@ export class TestCluster {
   private readonly images = new Map<string, MemoryStorageImage>();
   /** The plugin's store of each node, which lies on the same disk as its Raft storage. */
   private readonly stores = new Map<string, MemoryBackingStore>();
-  private readonly storageIds = new Map<string, string>();
   private readonly identity: boolean;
   /** Engines that were cut off as by a crash; stopped at the end so that nothing is left. */
   private readonly dead: TestNode[] = [];
   private seed = 1;
-  private disks = 0;
 
   constructor(options: TestClusterOptions = {}) {
     const { nodes = 3, groups = 3, votersPerGroup = 3, spares = 0, identity = false } = options;
@@ -119,21 +115,10 @@ export class TestCluster {
     const limits = (): ConsensusLimits => this.limits;
     const log = this.logger(id);
     const router: { current?: GroupRouter } = {};
-    const who: { acquaintances?: Acquaintances; start?: NodeStart } = {};
-    const record = this.identity ? await this.openRecord(id, storage) : undefined;
-    if (record !== undefined) {
-      who.acquaintances = new Acquaintances({
-        transport,
-        record,
-        clock: this.clock,
-        log,
-        onAgreed: () => who.start?.agreed(),
-        onDenied: (peer, error) => who.start?.denied(peer, error),
-      });
-    }
+    const replicas = this.identity ? await this.openReplicas(id, storage, log) : undefined;
     const engine = new MultiRaftEngine({
       nodeId: id,
-      ...(who.acquaintances === undefined ? {} : { gate: who.acquaintances }),
+      ...(replicas === undefined ? {} : { gate: replicas.gate }),
       transport,
       storage,
       clock: this.clock,
@@ -145,14 +130,10 @@ export class TestCluster {
     const groupOf = (key: string): string => this.ring.groupOf(key);
     router.current = new GroupRouter(engine, transport, this.clock, log, this.placements, groupOf, limits);
     const groupIds = this.placements.map((placement) => placement.id);
-    const { acquaintances } = who;
-    if (record !== undefined && acquaintances !== undefined) {
-      who.start = new NodeStart({ engine, record, acquaintances, placements: this.placements, log });
-    }
+    replicas?.attach(engine, router.current);
     const node: TestNode = {
       id,
-      start: who.start,
-      record,
+      replicas,
       storage,
       engine,
       router: router.current,
@@ -166,11 +147,8 @@ export class TestCluster {
       unstall: () => undefined,
     };
     this.nodes.set(id, node);
-    if (who.start === undefined) await engine.start(this.placements);
-    else {
-      const onDisk = new Set(storage.groupIds);
-      await who.start.start(this.placements.filter((placement) => onDisk.has(placement.id)));
-    }
+    if (replicas === undefined) await engine.start(this.placements);
+    else await replicas.start(engine);
     return node;
   }
 
@@ -178,28 +156,26 @@ export class TestCluster {
   wipe(id: string): void {
     this.images.delete(id);
     this.stores.delete(id);
-    this.storageIds.delete(id);
   }
 
-  /** Gives one node that does not run the disk of another one. */
+  /** Gives one node that does not run the Raft storage of another one. */
   copyDisk(from: string, to: string): void {
     const image = this.images.get(from);
     if (image !== undefined) this.images.set(to, image);
-    const storageId = this.storageIds.get(from);
-    if (storageId !== undefined) this.storageIds.set(to, storageId);
   }
 
-  private openRecord(id: string, storage: MemoryNodeStorage): Promise<IdentityRecord> {
-    const known = this.storageIds.get(id);
-    const storageId = known ?? `disk-${++this.disks}`;
-    this.storageIds.set(id, storageId);
+  private openReplicas(id: string, storage: MemoryNodeStorage, log: Logger): Promise<NodeReplicas> {
     const store = this.stores.get(id) ?? new MemoryBackingStore();
     this.stores.set(id, store);
-    const { groupIds } = storage;
-    return IdentityRecord.open(store, 'dw://test/identity', id, {
-      storageId,
-      fresh: known === undefined,
-      groupIds,
+    return NodeReplicas.open({
+      nodeId: id,
+      transport: this.network.transport(id),
+      storage,
+      store,
+      storePath: (name) => `dw://test/${name}`,
+      clock: this.clock,
+      log,
+      placements: this.placements,
     });
   }
 
@@ -211,7 +187,7 @@ export class TestCluster {
     this.nodes.delete(id);
     this.dead.push(node);
     // Its loop runs on in this process, but nobody hears it and its writes go to a disk that is not looked at again.
-    node.start?.stop();
+    node.replicas?.stop();
     void node.engine.stop();
     node.router.stop();
   }
@@ -298,7 +274,7 @@ export class TestCluster {
   async stop(): Promise<void> {
     for (const node of [...this.nodes.values(), ...this.dead]) {
       node.unstall();
-      node.start?.stop();
+      node.replicas?.stop();
       node.router.stop();
       await node.engine.stop();
     }

@@ -12,6 +12,8 @@ export interface RaftGroupStatus extends ConsensusState {
   readonly term: number;
   readonly voters: readonly string[];
   readonly learners: readonly string[];
+  /** Those of `voters` that vote and hold no data. */
+  readonly witnesses?: readonly string[];
   readonly firstIndex: number;
   readonly lastIndex: number;
   /** Equal on replicas that have applied the same index. */

@@ -129,7 +129,7 @@ describe('a cluster', () => {
     await cluster.startNode('n2');
     await cluster.advance(5_000);
     expect(cluster.node('n1').engine.all()).toEqual([]);
-    expect(cluster.node('n1').start?.waitingFor).toEqual(['n3']);
+    expect(cluster.node('n1').replicas?.obstacle).toContain('n3');
     await cluster.startNode('n3');
     await cluster.until('leaders', () => cluster?.settled() === true);
   });
@@ -165,11 +165,11 @@ describe('a cluster', () => {
     await cluster.startNode('n1');
     await cluster.until('a leader', () => cluster?.leaderOf('group-1') !== undefined);
     expect(await cluster.get('n3', 'k')).toBe('committed');
-    expect(cluster.node('n2').record?.start).toBe('returning');
+    expect(cluster.node('n2').replicas?.startState).toBe('returning');
     // It noted that for good.
     cluster.crash('n2');
     await cluster.startNode('n2');
-    expect(cluster.node('n2').record?.start).toBe('returning');
+    expect(cluster.node('n2').replicas?.startState).toBe('returning');
   });
 
   it('refuses a node that comes with the storage of another, which serves on', async () => {
@@ -181,10 +181,10 @@ describe('a cluster', () => {
     cluster.copyDisk('n2', 'n3');
     await cluster.startNode('n2');
     await cluster.startNode('n3');
-    const { start, engine } = cluster.node('n3');
-    await cluster.until('it is refused', () => start?.refusal !== undefined);
-    expect(start?.refusal).toMatchObject({ code: 'storage-swapped' });
-    expect(start?.refusal?.message).toContain('n2');
+    const { replicas, engine } = cluster.node('n3');
+    await cluster.until('it is refused', () => replicas?.refusal !== undefined);
+    expect(replicas?.refusal).toMatchObject({ code: 'storage-swapped' });
+    expect(replicas?.refusal?.message).toContain('n2');
     await cluster.until('it takes part in nothing', () => engine.all().length === 0);
     await cluster.put('n1', 'k', 'v');
   });

@@ -1,0 +1,49 @@
+// Member changes as clients ask for them, on any node: brought to the group's leader, and on to the next one when a
+// leader removes itself.
+
+import type { Clock } from '@datawarehouse/sdk';
+import type { GroupRouter } from '../group-router.js';
+import type { ReplicaClient } from '../replicas/replica-client.js';
+import type { ChangeOutcome, MemberChanges } from './member-changes.js';
+import type { MemberRequest, MemberView } from './member-request.js';
+
+/** A change may have to move a whole snapshot first. */
+const CHANGE_MS = 15 * 60_000;
+/** A leader that removes itself hands over once; that leadership moves meanwhile is rare. */
+const MAX_HAND_OVERS = 8;
+
+/** Changes members through the leader, wherever it is. */
+export class MemberService {
+  constructor(
+    private readonly router: GroupRouter,
+    private readonly changes: MemberChanges,
+    private readonly client: ReplicaClient,
+    private readonly clock: Clock,
+  ) {}
+
+  /** @throws DwError as {@link MemberChanges.change}; `no-leader`. */
+  async change(groupId: string, request: MemberRequest): Promise<MemberView> {
+    const deadline = this.clock.now() + CHANGE_MS;
+    let rest = request;
+    for (let n = 0; ; n++) {
+      const outcome = await this.atLeader(groupId, rest, deadline);
+      if (outcome.kind === 'done') return outcome.view;
+      if (n >= MAX_HAND_OVERS) throw new Error(`the leadership of ${groupId} goes round and round`);
+      ({ rest } = outcome);
+    }
+  }
+
+  private atLeader(groupId: string, request: MemberRequest, deadline: number): Promise<ChangeOutcome> {
+    const { add, addLearners, addWitnesses, remove } = request;
+    return this.router.atLeader(
+      groupId,
+      deadline,
+      () => this.changes.change(groupId, request),
+      async (peer) => {
+        const asked = { kind: 'change', groupId, add, addLearners, addWitnesses, remove } as const;
+        // The peer answers with what this same code made.
+        return (await this.client.ask(peer, asked, CHANGE_MS)) as unknown as ChangeOutcome;
+      },
+    );
+  }
+}

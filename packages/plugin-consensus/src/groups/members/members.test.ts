@@ -1,0 +1,250 @@
+// Members come and go while the group serves: whoever votes has the log, nobody is asked twice, and what is removed is
+// gone only when that is sure.
+
+import { afterEach, describe, expect, it } from 'vitest';
+import { TestCluster } from '../../testing/cluster.test.kit.js';
+import type { TestNode } from '../../testing/cluster.test.kit.js';
+import { REPLICA_CHANNEL, encodeReplicaRequest } from '../replicas/replica-messages.js';
+import type { MemberRequest, MemberView } from './member-request.js';
+
+const GROUP = 'group-1';
+const NOBODY: MemberRequest = { add: [], addLearners: [], addWitnesses: [], remove: [] };
+
+let cluster: TestCluster;
+
+afterEach(() => cluster.stop());
+
+async function begin(nodes = 3, spares = 1, limits = {}): Promise<void> {
+  cluster = new TestCluster({ identity: true, nodes, spares, groups: 1, limits });
+  for (const id of cluster.ids) await cluster.startNode(id);
+  await cluster.until('leaders', () => cluster.settled(cluster.ids.slice(0, nodes)));
+}
+
+const service = (id: string) => (cluster.node(id).replicas as NonNullable<TestNode['replicas']>).members;
+
+function change(id: string, request: Partial<MemberRequest>, maxMs = 60_000): Promise<MemberView> {
+  return cluster.settle(service(id).change(GROUP, { ...NOBODY, ...request }), maxMs);
+}
+
+const leader = (): string => cluster.leaderOf(GROUP) as string;
+const has = (id: string): boolean => cluster.node(id).engine.group(GROUP) !== undefined;
+const hash = (id: string): string | undefined => cluster.node(id).engine.group(GROUP)?.status().stateHash;
+const others = (): string[] => ['n1', 'n2', 'n3'].filter((id) => id !== leader());
+
+describe('a node', () => {
+  it('is added: it learns, has the whole state, and votes', async () => {
+    await begin();
+    await cluster.put('n1', 'k', 'v');
+    const view = await change('n2', { add: ['n4'] });
+    expect(view).toEqual({ id: GROUP, voters: ['n1', 'n2', 'n3', 'n4'], learners: [], witnesses: [] });
+    await cluster.until('it has the state', () => hash('n4') === hash('n1'));
+    // With two of the first three gone it makes the majority of four with the third and nobody else can.
+    await change('n1', { remove: ['n1', 'n2'].filter((id) => id !== leader()).slice(0, 1) });
+    expect(cluster.node(leader()).engine.group(GROUP)?.conf.voters).toContain('n4');
+  });
+
+  it('is added from a snapshot when the log does not go back far enough', async () => {
+    await begin(3, 1, { snapshotEntries: 20, maxCacheEntries: 5 });
+    for (let n = 0; n < 60; n++) await cluster.put('n1', `k${n % 7}`, `v${n}`);
+    await cluster.until(
+      'compacted',
+      () => (cluster.node(leader()).engine.group(GROUP)?.storage.firstIndex() ?? 0) > 10,
+    );
+    await change('n3', { add: ['n4'] });
+    await cluster.until('it has the state', () => hash('n4') === hash('n1'));
+    expect(cluster.node('n4').engine.group(GROUP)?.conf.voters).toEqual(['n1', 'n2', 'n3', 'n4']);
+  });
+
+  it('learns without a vote, and is promoted when it is added again', async () => {
+    await begin();
+    expect(await change('n1', { addLearners: ['n4'] })).toMatchObject({ learners: ['n4'] });
+    expect(await change('n1', { add: ['n4'] })).toMatchObject({
+      learners: [],
+      voters: ['n1', 'n2', 'n3', 'n4'],
+    });
+  });
+
+  it('is a witness: it votes and has no data', async () => {
+    await begin(2, 1);
+    await cluster.put('n1', 'k', 'v');
+    expect(await change('n1', { addWitnesses: ['n3'] })).toMatchObject({
+      voters: ['n1', 'n2', 'n3'],
+      witnesses: ['n3'],
+    });
+    const down = others().find((id) => id === 'n2' || id === 'n1') as string;
+    cluster.crash(down);
+    await cluster.put(leader(), 'k', 'with the vote of the witness');
+    expect(await cluster.get('n3', 'k')).toBe('with the vote of the witness');
+  });
+
+  it('replaces another in one step, which loses its replica', async () => {
+    await begin();
+    const [out] = others() as [string];
+    await cluster.put('n1', 'k', 'v');
+    const view = await change('n4', { add: ['n4'], remove: [out] });
+    expect(view.voters).toEqual(['n1', 'n2', 'n3', 'n4'].filter((id) => id !== out));
+    await cluster.until('its replica is gone', () => !has(out));
+    expect(cluster.node(out).storage.groupIds).not.toContain(GROUP);
+    // It still serves clients: it finds the group elsewhere.
+    expect(await cluster.get(out, 'k')).toBe('v');
+  });
+
+  it('leads and is removed: it hands over first', async () => {
+    await begin();
+    const first = leader();
+    const view = await change(first, { remove: [first] });
+    expect(view.voters).not.toContain(first);
+    expect(leader()).not.toBe(first);
+    await cluster.until('its replica is gone', () => !has(first));
+    await cluster.put(first, 'k', 'v');
+  });
+
+  it('is found by clients of nodes without a replica after all the first voters were replaced', async () => {
+    await begin(3, 4);
+    await cluster.put('n7', 'k', 'v1');
+    await change('n7', { add: ['n4', 'n5', 'n6'], remove: ['n1', 'n2', 'n3'] });
+    for (const id of ['n1', 'n2', 'n3']) {
+      await cluster.until('its replica is gone', () => !has(id));
+      cluster.crash(id);
+    }
+    expect(await cluster.get('n7', 'k')).toBe('v1');
+    await cluster.put('n7', 'k', 'v2');
+    // And by a node that starts now, with the first voters in its configuration.
+    cluster.crash('n7');
+    await cluster.startNode('n7');
+    expect(await cluster.get('n7', 'k')).toBe('v2');
+  });
+});
+
+describe('a snapshot', () => {
+  it('carries the members of its own index, not those of later', async () => {
+    await begin();
+    await cluster.put('n1', 'k', 'v');
+    const group = cluster.node(leader()).engine.group(GROUP)!;
+    const index = await cluster.settle(group.snapshots.take(0));
+    await change('n1', { addLearners: ['n4'] });
+    expect(group.storage.snapshot()?.metadata).toMatchObject({ index, conf: { learners: [] } });
+    expect(group.conf.learners).toEqual(['n4']);
+    // A replica that starts from it comes to the same members.
+    const id = leader();
+    cluster.crash(id);
+    await cluster.startNode(id);
+    await cluster.until('members', () => cluster.node(id).engine.group(GROUP)?.conf.learners.length === 1);
+  });
+});
+
+describe('writes', () => {
+  it('go on without an error while every voter is replaced, and none is lost', async () => {
+    await begin(3, 2, { snapshotEntries: 50, maxCacheEntries: 10 });
+    const written: number[] = [];
+    const failures: unknown[] = [];
+    let stop = false;
+    const writer = async (id: string, from: number): Promise<void> => {
+      for (let n = from; !stop; n += 3) {
+        try {
+          await cluster.node(id).store.putAsync(`key-${n}`, Buffer.from(String(n)));
+          written.push(n);
+        } catch (error) {
+          failures.push(error);
+        }
+        await new Promise<void>((resolve) => cluster.clock.setTimeout(resolve, 5));
+      }
+    };
+    const writers = ['n1', 'n3', 'n5'].map((id, n) => writer(id, n));
+    await cluster.advance(200);
+    await change('n1', { add: ['n4'] });
+    await change('n1', { add: ['n5'], remove: ['n2'] });
+    await change('n1', { remove: [leader()] });
+    await change('n1', { remove: ['n1', 'n3'].filter((id) => id !== leader()).slice(0, 1) });
+    await cluster.advance(500);
+    stop = true;
+    await cluster.settle(Promise.all(writers));
+    expect(failures).toEqual([]);
+    expect(written.length).toBeGreaterThan(100);
+    for (const n of written) expect(await cluster.get('n2', `key-${n}`)).toBe(String(n));
+  });
+});
+
+describe('a request', () => {
+  it('is refused while another one runs', async () => {
+    await begin();
+    const rule = cluster.network.dropWhen(({ to, channel }) => to === 'n4' && channel === 'dw.raft');
+    const first = service(leader()).change(GROUP, { ...NOBODY, add: ['n4'] });
+    await cluster.advance(100);
+    await expect(change(others()[0] as string, { remove: ['n4'] })).rejects.toMatchObject({
+      code: 'members-busy',
+    });
+    rule[Symbol.dispose]();
+    expect((await cluster.settle(first, 60_000)).voters).toContain('n4');
+  });
+
+  it('gives a node up that does not catch up, and takes it out again', async () => {
+    await begin();
+    await cluster.put('n1', 'k', 'v');
+    cluster.network.dropWhen(({ to, channel }) => to === 'n4' && channel === 'dw.raft');
+    await expect(change('n1', { add: ['n4'] }, 120_000)).rejects.toMatchObject({
+      code: 'member-not-caught-up',
+    });
+    const { conf } = cluster.node(leader()).engine.group(GROUP)!;
+    expect([conf.voters, conf.learners]).toEqual([['n1', 'n2', 'n3'], []]);
+    await cluster.put('n1', 'k', 'still three');
+  });
+
+  it('can be repeated after the leader died in its middle', async () => {
+    await begin();
+    const first = leader();
+    const rule = cluster.network.dropWhen(({ to, channel }) => to === 'n4' && channel === 'dw.raft');
+    const asked = service(others()[0] as string).change(GROUP, { ...NOBODY, add: ['n4'] });
+    await cluster.until('it learns', () => {
+      return cluster.node(first).engine.group(GROUP)?.conf.learners.includes('n4') === true;
+    });
+    cluster.crash(first);
+    rule[Symbol.dispose]();
+    // Whoever asked is on another node, which asks the next leader again.
+    const view = await cluster.settle(asked, 60_000);
+    expect(view).toMatchObject({ voters: ['n1', 'n2', 'n3', 'n4'], learners: [] });
+    // Once more changes nothing.
+    expect(await change('n4', { add: ['n4'] })).toEqual(view);
+  });
+});
+
+describe('a replica', () => {
+  const tell = (from: string, to: string, index: number): Promise<Buffer> =>
+    cluster.network
+      .transport(from)
+      .request(to, REPLICA_CHANNEL, encodeReplicaRequest({ kind: 'destroy', groupId: GROUP, index }));
+
+  it('is not destroyed because a message says so', async () => {
+    await begin();
+    await cluster.put('n1', 'k', 'v');
+    const [victim, stranger] = [others()[0] as string, others()[1] as string];
+    for (const from of [stranger, leader(), 'n4']) {
+      const answer = await cluster.settle(tell(from, victim, 1_000_000));
+      expect(JSON.parse(answer.toString())).toEqual({ destroyed: false });
+    }
+    expect(has(victim)).toBe(true);
+  });
+
+  it('finds out by itself that it was removed, when nobody could tell it', async () => {
+    await begin();
+    const [out] = others() as [string];
+    cluster.network.partition(
+      [out],
+      cluster.ids.filter((id) => id !== out),
+    );
+    await change(leader(), { remove: [out] });
+    await cluster.advance(1_000);
+    expect(has(out)).toBe(true);
+    cluster.network.heal();
+    await cluster.until('its replica is gone', () => !has(out), 60_000);
+  });
+
+  it('stays when it is only without a leader', async () => {
+    await begin();
+    const [one, two] = others() as [string, string];
+    cluster.crash(two);
+    cluster.crash(leader());
+    await cluster.advance(40_000);
+    expect(has(one)).toBe(true);
+  });
+});

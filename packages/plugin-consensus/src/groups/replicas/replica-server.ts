@@ -1,0 +1,112 @@
+// Answers what other nodes ask about this node's replicas. Nothing is taken from a node that has not introduced itself.
+
+import type { Clock, IPeerTransport, Logger } from '@datawarehouse/sdk';
+import type { MultiRaftEngine } from '../../engine/multi-raft-engine.js';
+import type { PeerGate } from '../../engine/peer-gate.js';
+import { overloaded } from '../../errors.js';
+import { replicaRequestRefused } from '../members/member-errors.js';
+import type { MemberChanges } from '../members/member-changes.js';
+import type { GroupRecovery } from '../repair/group-recovery.js';
+import type { RepairLeader } from '../repair/repair-leader.js';
+import type { OpenReplica, ReplicaRequest } from './replica-messages.js';
+import { REPLICA_CHANNEL, decodeReplicaRequest, encodeAnswer } from './replica-messages.js';
+import type { ReplicaRecords } from './replica-records.js';
+import { isDamage } from './replica-records.js';
+import type { ReplicaRemoval } from './replica-removal.js';
+
+/** Requests served at once; more are refused. */
+const MAX_SERVING = 256;
+
+/** What it works with. */
+export interface ReplicaServerOptions {
+  readonly engine: MultiRaftEngine;
+  readonly transport: IPeerTransport;
+  readonly gate: PeerGate;
+  readonly records: ReplicaRecords;
+  readonly removal: ReplicaRemoval;
+  readonly changes: MemberChanges;
+  readonly repairs: RepairLeader;
+  readonly recovery: GroupRecovery;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** Serves requests about replicas. */
+export class ReplicaServer {
+  private handler: Disposable | undefined;
+  private serving = 0;
+
+  constructor(private readonly options: ReplicaServerOptions) {}
+
+  start(): void {
+    this.handler = this.options.transport.handle(REPLICA_CHANNEL, {
+      onRequest: async (from, payload) => {
+        if (this.serving >= MAX_SERVING)
+          throw overloaded('requests about replicas', 'maxConcurrentOperations', 500);
+        this.serving++;
+        try {
+          return encodeAnswer(await this.serve(from, decodeReplicaRequest(payload)));
+        } finally {
+          this.serving--;
+        }
+      },
+    });
+  }
+
+  stop(): void {
+    this.handler?.[Symbol.dispose]();
+  }
+
+  private async serve(from: string, request: ReplicaRequest): Promise<unknown> {
+    const { gate, removal, records, changes, repairs, recovery } = this.options;
+    if (request.kind !== 'report' && !gate.accepts(from)) {
+      const { groupId } = request;
+      throw replicaRequestRefused(groupId, `node ${from} has not introduced itself`);
+    }
+    switch (request.kind) {
+      case 'open':
+        return this.open(from, request);
+      case 'destroy':
+        // Not because it says so, but because it is a reason to ask.
+        return { destroyed: await removal.check(request.groupId, [from]) };
+      case 'ask':
+        return removal.answer(request.groupId, from);
+      case 'note':
+        await records.set(request.groupId, { restoreTo: request.role });
+        return {};
+      case 'report':
+        return { pending: repairs.report(from, request) };
+      case 'change':
+        return changes.change(request.groupId, request);
+      case 'inspect':
+        return recovery.inspect(request.groupId);
+      case 'recover':
+        return recovery.take(request);
+    }
+  }
+
+  private async open(from: string, request: OpenReplica): Promise<unknown> {
+    const { engine, records, log } = this.options;
+    const { groupId, bootstrap, machine, index, replace, recovered } = request;
+    const { voters, learners, witnesses } = bootstrap;
+    if ([...voters, ...learners, ...witnesses].includes(engine.nodeId)) {
+      throw replicaRequestRefused(groupId, 'a replica must not begin as a member');
+    }
+    const there = engine.group(groupId);
+    if (there?.isLeader === true) throw replicaRequestRefused(groupId, 'this node leads the group');
+    // First the note, then the replica: what is older than the note is not about the replica.
+    await records.set(groupId, { machine, openedAt: Math.max(index, records.of(groupId).openedAt) });
+    for (const note of recovered) await records.addRecovery(groupId, note);
+    if (there !== undefined && !replace) return { opened: false };
+    try {
+      if (replace) await engine.replaceGroup(groupId, bootstrap, machine);
+      else await engine.openGroup(groupId, bootstrap, machine);
+    } catch (error) {
+      if (!isDamage(error) || replace) throw error;
+      // What is left of a replica of before, which the group does not count on: a new one may take its place.
+      await engine.replaceGroup(groupId, bootstrap, machine);
+    }
+    log.info({ group: groupId, by: from, replace }, 'opened an empty replica at the request of the leader');
+    return { opened: true };
+  }
+}
