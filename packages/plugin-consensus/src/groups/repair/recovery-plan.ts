@@ -62,7 +62,16 @@ export function planRecovery(groupId: string, survivors: readonly Survivor[]): R
 
   const lost = voters.filter((node) => !reached.has(node));
   const restored = survivors.filter(({ node }) => node !== chosen.node).map(({ node }) => node);
-  const shown = survivors.map(({ conf: _, ...rest }) => rest).toSorted((a, b) => (a.node < b.node ? -1 : 1));
+  const shown = survivors
+    .map(({ node, term, lastIndex, lastTerm, commit, lastApplied }) => ({
+      node,
+      term,
+      lastIndex,
+      lastTerm,
+      commit,
+      lastApplied,
+    }))
+    .toSorted((a, b) => (a.node < b.node ? -1 : 1));
   const body = {
     group: groupId,
     survivors: shown,
