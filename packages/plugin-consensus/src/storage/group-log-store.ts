@@ -50,6 +50,15 @@ export class GroupLogStore implements IRaftLogStore {
     return from < end ? this.target.entries(from, end, maxBytes) : [];
   }
 
+  getFromAsync(from: number, maxBytes?: number): Promise<readonly RaftLogEntry[]> {
+    return this.getRangeAsync(from, Number.MAX_SAFE_INTEGER, maxBytes);
+  }
+
+  async countAsync(): Promise<number> {
+    this.check();
+    return this.target.lastIndex() - this.target.firstIndex() + 1;
+  }
+
   async getTermAsync(index: number): Promise<number | undefined> {
     this.check();
     return this.target.term(index);

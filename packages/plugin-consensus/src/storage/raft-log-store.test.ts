@@ -5,6 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { IRaftLogStore, RaftLogEntry } from '@datawarehouse/sdk';
+import { raftLogStoreContract } from '@datawarehouse/sdk/testing';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { FileNodeStorage } from './file-node-storage.js';
@@ -92,97 +93,24 @@ it('koffi loads here, so that mapped reads are tested and not skipped in silence
 });
 
 describe.each(kinds)('a log in $name', (kind) => {
-  it('is empty at first', async () => {
-    const storage = await kind.open();
-    const { logStore } = await storage.openGroup('g', TEST_CONF);
-    expect(await logStore.getFirstIndexAsync()).toBe(1);
-    expect(await logStore.getLastIndexAsync()).toBe(0);
-    expect(await logStore.getLastTermAsync()).toBe(0);
-    expect(await logStore.getTermAsync(0)).toBe(0);
-    expect(await logStore.getAsync(1)).toBeUndefined();
-    expect(await logStore.getRangeAsync(1, 10)).toEqual([]);
-    expect(await logStore.getPersistentStateAsync()).toEqual({ term: 0, votedFor: undefined });
-    await storage.close();
-  });
-
-  it('gives back each entry by index, and ranges by size', async () => {
-    const storage = await kind.open();
-    const { logStore } = await storage.openGroup('g', TEST_CONF);
-    await logStore.appendAsync(entries(1, 20));
-    await logStore.appendAsync(entries(21, 40, 2));
-    for (const index of [1, 7, 8, 14, 20, 21, 39, 40]) {
-      expect(show(await logStore.getAsync(index))).toBe(show(entry(index, index > 20 ? 2 : 1)));
-      expect(await logStore.getTermAsync(index)).toBe(index > 20 ? 2 : 1);
-    }
-    expect(await logStore.getAsync(41)).toBeUndefined();
-    expect((await logStore.getRangeAsync(5, 30)).map(show)).toEqual(
-      [...entries(5, 20), ...entries(21, 30, 2)].map(show),
-    );
-    expect((await logStore.getRangeAsync(6, 30, 0)).map(show)).toEqual([show(entry(6))]);
-    const some = await logStore.getRangeAsync(6, 30, 200);
-    expect(some.length).toBeGreaterThan(1);
-    expect(some.length).toBeLessThan(25);
-    await storage.close();
-  });
-
-  it('refuses a gap and changes nothing', async () => {
-    const storage = await kind.open();
-    const { logStore } = await storage.openGroup('g', TEST_CONF);
-    await logStore.appendAsync(entries(1, 3));
-    await expect(logStore.appendAsync([entry(5)])).rejects.toMatchObject({ code: 'raft-log-gap' });
-    await expect(logStore.appendAsync([entry(3)])).rejects.toMatchObject({ code: 'raft-log-gap' });
-    await expect(logStore.appendAsync([entry(4), entry(6)])).rejects.toMatchObject({ code: 'raft-log-gap' });
-    expect(await logStore.getLastIndexAsync()).toBe(3);
-    await storage.close();
-  });
-
-  it('forgets a truncated tail for good', async () => {
-    let storage = await kind.open();
-    let { logStore } = await storage.openGroup('g', TEST_CONF);
-    await logStore.appendAsync(entries(1, 30));
-    await logStore.truncateFromAsync(31);
-    await logStore.truncateFromAsync(10);
-    expect(await all(logStore)).toEqual(entries(1, 9).map(show));
-    await storage.close();
-    storage = await kind.open();
-    ({ logStore } = await storage.openGroup('g', TEST_CONF));
-    expect(await all(logStore)).toEqual(entries(1, 9).map(show));
-    await logStore.appendAsync(entries(10, 12, 4));
-    expect(await all(logStore)).toEqual([...entries(1, 9), ...entries(10, 12, 4)].map(show));
-    await storage.close();
-  });
-
-  it('keeps index and term of what was compacted last, and renumbers nothing', async () => {
+  raftLogStoreContract({ describe, it, expect }, async () => {
     let storage = await kind.open();
     let group = await storage.openGroup('g', TEST_CONF);
-    await group.logStore.appendAsync(entries(1, 30, 3));
-    await compact(group, 16);
-    for (let round = 0; round < 2; round++) {
-      const { logStore } = group;
-      expect(await logStore.getFirstIndexAsync()).toBe(17);
-      expect(await logStore.getTermAsync(16)).toBe(3);
-      expect(await logStore.getTermAsync(15)).toBeUndefined();
-      expect(await logStore.getAsync(16)).toBeUndefined();
-      expect(await all(logStore)).toEqual(entries(17, 30, 3).map(show));
-      await expect(logStore.getRangeAsync(16, 20)).rejects.toMatchObject({ code: 'raft-log-compacted' });
-      await expect(logStore.truncateFromAsync(16)).rejects.toMatchObject({ code: 'raft-log-compacted' });
-      await storage.close();
-      storage = await kind.open();
-      group = await storage.openGroup('g', TEST_CONF);
-    }
-    await storage.close();
-  });
-
-  it('keeps term and vote', async () => {
-    let storage = await kind.open();
-    let { logStore } = await storage.openGroup('g', TEST_CONF);
-    await logStore.savePersistentStateAsync({ term: 5, votedFor: 'n2' });
-    await logStore.savePersistentStateAsync({ term: 6, votedFor: undefined });
-    await storage.close();
-    storage = await kind.open();
-    ({ logStore } = await storage.openGroup('g', TEST_CONF));
-    expect(await logStore.getPersistentStateAsync()).toEqual({ term: 6, votedFor: undefined });
-    await storage.close();
+    return {
+      store: group.logStore,
+      reopen: async () => {
+        await storage.close();
+        storage = await kind.open();
+        group = await storage.openGroup('g', TEST_CONF);
+        return group.logStore;
+      },
+      beforeCompaction: async (index) => {
+        const term = group.term(index);
+        if (term !== undefined)
+          await group.saveSnapshot({ index, term, conf: TEST_CONF }, [Buffer.from('state')]);
+      },
+      dispose: () => storage.close(),
+    };
   });
 
   it('refuses everything once it is closed, while the group goes on', async () => {

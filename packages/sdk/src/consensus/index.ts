@@ -11,6 +11,7 @@ export type {
   ReplicatedValue,
   WatchQuery,
 } from './key-value-store.js';
+export { FileRaftLogStore } from './log/file-raft-log-store.js';
 export type { IRaftLogStore, RaftEntryType, RaftLogEntry, RaftPersistentState } from './raft-log-store.js';
 export type { ClusterHealthInfo, ConsensusResult, ConsensusState, RaftRole } from './results.js';
 export type { CommandIdentity, GroupSession, SessionPlace } from './session.js';

@@ -28,6 +28,8 @@ export interface IRaftLogStore {
   getAsync(index: number): Promise<RaftLogEntry | undefined>;
   /** Entries `from` to `to`, both included, at most `maxBytes` of data but at least one. @throws DwError `raft-log-compacted`. */
   getRangeAsync(from: number, to: number, maxBytes?: number): Promise<readonly RaftLogEntry[]>;
+  /** As {@link getRangeAsync}, up to the last index. */
+  getFromAsync(from: number, maxBytes?: number): Promise<readonly RaftLogEntry[]>;
   /** Term of the entry, also of the one just before the first index; undefined when unknown. */
   getTermAsync(index: number): Promise<number | undefined>;
   /** Removes the entries from `index` on. @throws DwError `raft-log-compacted` below the first index. */
@@ -36,7 +38,10 @@ export interface IRaftLogStore {
   compactAsync(index: number): Promise<void>;
   getFirstIndexAsync(): Promise<number>;
   getLastIndexAsync(): Promise<number>;
+  /** Term of the last entry; of the last one that was compacted when none is kept; 0 for a new log. */
   getLastTermAsync(): Promise<number>;
+  /** How many entries are kept. */
+  countAsync(): Promise<number>;
   getPersistentStateAsync(): Promise<RaftPersistentState>;
   savePersistentStateAsync(state: RaftPersistentState): Promise<void>;
   closeAsync(): Promise<void>;

@@ -11,6 +11,8 @@ export type { TestHostOptions } from './test-host.js';
 export type { TestRequest, TestResponse } from './test-routes.js';
 export { appendLogContract } from './append-log-contract.js';
 export type { AppendLogFixture } from './append-log-contract.js';
+export { raftLogStoreContract } from './raft-log-store-contract.js';
+export type { RaftLogStoreFixture } from './raft-log-store-contract.js';
 export { backingStoreContract } from './backing-store-contract.js';
 export type { BackingStoreFixture } from './backing-store-contract.js';
 export { rejectionCode } from './contract-hooks.js';
