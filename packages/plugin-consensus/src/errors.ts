@@ -228,6 +228,28 @@ export function noReplica(groupId: string, nodeId: string, leaderId: string | un
   });
 }
 
+/** This node was taken out of the cluster. */
+export function nodeRetired(nodeId: string): DwError {
+  return new DwError({
+    code: 'node-retired',
+    message: `${nodeId} was retired: it is no member of the cluster any more and serves nothing; nothing was done`,
+    hint: 'ask another node; to bring this one back, stop it and let it join with a fresh data directory',
+    status: 503,
+  });
+}
+
+/** A node that joins has not been told the groups yet. */
+export function groupsUnknown(): DwError {
+  return new DwError({
+    code: 'groups-unknown',
+    message: 'This node has just joined and has not learned the groups of the cluster yet',
+    hint: 'ask again in a moment; if it stays so, check that this node can reach its peers',
+    retryable: true,
+    retryAfterMs: 250,
+    status: 503,
+  });
+}
+
 /** There is no such group. */
 export function groupUnknown(groupId: string): DwError {
   return new DwError({

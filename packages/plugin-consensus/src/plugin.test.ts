@@ -29,7 +29,7 @@ async function start(peers: readonly string[] = [], config: Record<string, unkno
   const node = (id: string) => ({
     id,
     http: undefined,
-    peer: `memory:${id}`,
+    peer: `${id}.test:7500`,
     state: 'alive' as const,
     version: undefined,
     pid: undefined,

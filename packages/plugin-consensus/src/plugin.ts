@@ -6,6 +6,8 @@ import type {
   ConsensusResult,
   ConsensusState,
   HealthCheckResult,
+  IClusterDirectory,
+  NodeInfo,
   PluginContext,
 } from '@datawarehouse/sdk';
 import {
@@ -23,12 +25,13 @@ import { MultiRaftEngine } from './engine/multi-raft-engine.js';
 import type { RaftGroup } from './engine/raft-group.js';
 import { engineNotRunning, overloaded } from './errors.js';
 import { ConsensusEngineService } from './groups/consensus-engine.js';
+import { ClusterService } from './groups/directory/cluster-service.js';
+import type { NodeAddresses } from './groups/directory/directory-types.js';
+import { DIRECTORY_MACHINE, isSystemGroup } from './groups/directory/directory-types.js';
+import type { ConfiguredCluster } from './groups/directory/first-directory.js';
 import { GroupRouter } from './groups/group-router.js';
-import { rememberGroups } from './groups/group-record.js';
-import { HashRing } from './groups/hash-ring.js';
 import { KeyValueService } from './groups/key-value-service.js';
 import { NodeReplicas } from './groups/node-replicas.js';
-import type { GroupPlacement } from './groups/placement.js';
 import { groupRoutes } from './http/group-routes.js';
 import { keyValueRoutes } from './http/kv-routes.js';
 import { sessionRoutes } from './http/session-routes.js';
@@ -43,7 +46,7 @@ const MAX_PENDING_BYTES = 512 * 1024 * 1_024;
 
 interface Running {
   readonly context: PluginContext;
-  readonly placements: readonly GroupPlacement[];
+  readonly directory: ClusterService;
   readonly storage: NodeStorage;
   readonly engine: MultiRaftEngine;
   readonly replicas: NodeReplicas;
@@ -64,20 +67,28 @@ export class UltimateConsensusPlugin extends ConsensusPluginBase {
   override async initializeAsync(context: PluginContext): Promise<void> {
     const { config, node, log, clock, services } = context;
     const transport = services.get(PEER_TRANSPORT);
-    const directory = services.get(CLUSTER_DIRECTORY);
-    const placements = await rememberGroups(
-      context.store,
-      context.storePath('groups'),
-      directory.nodes().map(({ id }) => id),
-      typeof config['groups'] === 'number' ? config['groups'] : DEFAULT_GROUPS,
-      typeof config['votersPerGroup'] === 'number' ? config['votersPerGroup'] : DEFAULT_VOTERS,
-      log,
-    );
+    const cluster = services.get(CLUSTER_DIRECTORY);
     const storage = await FileNodeStorage.open({
       directory: join(context.dataDir, 'raft'),
       maxPendingBytes: MAX_PENDING_BYTES,
     });
     context.onDispose(() => storage.close());
+    const limits = () => this.scaling.current;
+    const own = cluster.node(node.nodeId)?.peer ?? `${node.peer.host}:${node.peer.port}`;
+    const directory = await ClusterService.open({
+      nodeId: node.nodeId,
+      addresses: addressesOf(node, own),
+      storageId: storage.storageId,
+      transport,
+      cluster,
+      clock,
+      log,
+      store: context.store,
+      path: context.storePath('directory'),
+      formerPath: context.storePath('groups'),
+      configured: config['joins'] === true ? undefined : configuredCluster(cluster, own, config),
+    });
+    context.onDispose(() => directory.stop());
     const replicas = await NodeReplicas.open({
       nodeId: node.nodeId,
       transport,
@@ -86,12 +97,10 @@ export class UltimateConsensusPlugin extends ConsensusPluginBase {
       storePath: (name) => context.storePath(name),
       clock,
       log,
-      placements,
+      placements: directory.placements(),
     });
-    const limits = () => this.scaling.current;
-    const groupIds = placements.map((placement) => placement.id);
-    const ring = new HashRing(groupIds);
-    const groupOf = (key: string): string => ring.groupOf(key);
+    const { table } = directory;
+    const groupOf = (key: string): string => table.groupOf(key);
     const engine = new MultiRaftEngine({
       nodeId: node.nodeId,
       transport,
@@ -100,14 +109,15 @@ export class UltimateConsensusPlugin extends ConsensusPluginBase {
       log,
       limits,
       gate: replicas.gate,
+      machines: new Map([[DIRECTORY_MACHINE, directory.createState]]),
       onLeaderChanged: (group) => this.leaderChanged(group),
       onMembersChanged: (group) => this.groupsChanged(group, 'members'),
       onReplicasChanged: (group, change) => this.groupsChanged(group, change),
     });
-    const router = new GroupRouter(engine, transport, clock, log, placements, groupOf, limits);
+    const router = new GroupRouter(engine, transport, clock, log, table, groupOf, limits);
     replicas.attach(engine, router);
-    const store = new KeyValueService(router, groupIds, groupOf, limits);
-    const service = new ConsensusEngineService(engine, router, transport, placements, groupOf);
+    const store = new KeyValueService(router, () => table.keyGroups(), groupOf, limits);
+    const service = new ConsensusEngineService(engine, router, transport, table, groupOf);
     context.onDispose(async () => {
       replicas.stop();
       router.stop();
@@ -120,16 +130,15 @@ export class UltimateConsensusPlugin extends ConsensusPluginBase {
       log,
       engine,
       router,
-      groupIds,
+      groupIds: () => table.keyGroups(),
       groupOf,
       limits,
     });
     context.onDispose(() => clients.stop());
-    this.running = { context, placements, storage, engine, replicas, router, service, clients };
+    this.running = { context, directory, storage, engine, replicas, router, service, clients };
     services.provide(CONSENSUS_ENGINE, service);
     services.provide(KEY_VALUE_STORE, store);
-    const groupCount = placements.length;
-    this.scaling.show({ engine, storage, router, store, transport, groupCount });
+    this.scaling.show({ engine, storage, router, store, transport, groups: table });
     await context.scaling.register(this.scaling);
     const routes = keyValueRoutes(
       store,
@@ -137,13 +146,15 @@ export class UltimateConsensusPlugin extends ConsensusPluginBase {
       () => admitWrite(engine),
     );
     const sessions = sessionRoutes(store, () => admitWrite(engine));
-    for (const route of [...routes, ...sessions, ...groupRoutes({ router, engine, replicas }, placements)])
+    for (const route of [...routes, ...sessions, ...groupRoutes({ router, engine, replicas }, table)])
       context.routes.add(route);
   }
 
   override async activateAsync(): Promise<void> {
-    const { engine, replicas, clients } = this.parts();
-    await replicas.start(engine);
+    const { engine, router, directory, replicas, clients } = this.parts();
+    if (directory.standing === 'retired') await engine.start([]);
+    else await replicas.start(engine);
+    await directory.start({ engine, router, replicas });
     await clients.start();
   }
 
@@ -158,23 +169,34 @@ export class UltimateConsensusPlugin extends ConsensusPluginBase {
     this.scaling.show(undefined);
     await running.clients.stop();
     running.replicas.stop();
+    await running.directory.stop();
     running.router.stop();
     await running.engine.stop();
     await running.storage.close();
   }
 
   override checkHealthAsync(): HealthCheckResult {
-    const { engine, replicas } = this.parts();
+    const { engine, replicas, directory } = this.parts();
     const { obstacle } = replicas;
     if (engine.failure !== undefined) {
       return { status: 'unhealthy', message: `storage-failed: ${engine.failure.message}` };
     }
     if (obstacle !== undefined) return { status: 'unhealthy', message: obstacle };
+    if (directory.standing === 'retired') {
+      return { status: 'unhealthy', message: 'retired: this node is no member of the cluster any more' };
+    }
+    if (directory.standing === 'joining') {
+      return {
+        status: 'unhealthy',
+        message: 'joining: the directory of the cluster does not name this node yet',
+      };
+    }
     const failed = engine.all().filter((group) => group.failed !== undefined);
     if (failed.length > 0) {
       return { status: 'unhealthy', message: `failed groups: ${failed.map(({ id }) => id).join(', ')}` };
     }
-    const leaderless = engine.all().filter((group) => group.leader === undefined);
+    // Keys are served also while the directory has no leader.
+    const leaderless = userGroups(engine).filter((group) => group.leader === undefined);
     if (leaderless.length === 0) return { status: 'healthy' };
     return {
       status: 'unhealthy',
@@ -187,8 +209,8 @@ export class UltimateConsensusPlugin extends ConsensusPluginBase {
    * key. For state of your own over all groups, propose to a group that you choose with {@link proposeToGroupAsync}.
    */
   async proposeAsync(data: Uint8Array, signal?: AbortSignal): Promise<ConsensusResult> {
-    const { service, placements } = this.parts();
-    return service.proposeAsync((placements[0] as GroupPlacement).id, data, signal);
+    const { service, directory } = this.parts();
+    return service.proposeAsync(directory.table.keyGroups()[0] ?? '', data, signal);
   }
 
   /** Proposes opaque data to a group. @throws DwError `group-unknown`; the signal's reason. */
@@ -201,16 +223,12 @@ export class UltimateConsensusPlugin extends ConsensusPluginBase {
   }
 
   async isLeaderAsync(): Promise<boolean> {
-    return this.parts()
-      .engine.all()
-      .some((group) => group.isLeader);
+    return userGroups(this.parts().engine).some((group) => group.isLeader);
   }
 
   /** Leader if this node leads any group; the indexes are the sums over its groups. */
   async getStateAsync(): Promise<ConsensusState> {
-    const statuses = this.parts()
-      .engine.all()
-      .map((group) => group.status());
+    const statuses = userGroups(this.parts().engine).map((group) => group.status());
     const leading = statuses.find((status) => status.state === 'leader');
     const shown = leading ?? statuses[0];
     return {
@@ -229,6 +247,8 @@ export class UltimateConsensusPlugin extends ConsensusPluginBase {
     const { running } = this;
     if (running === undefined) return;
     running.router.leaderChanged();
+    running.directory.leaderChanged(group);
+    if (isSystemGroup(group)) return;
     const voters = [...group.conf.voters];
     running.context.bus.publish(GroupsChanged, { groupId: group.id, change, voters });
   }
@@ -238,6 +258,8 @@ export class UltimateConsensusPlugin extends ConsensusPluginBase {
     if (running === undefined) return;
     running.router.leaderChanged();
     running.clients.leaderChanged();
+    running.directory.leaderChanged(group);
+    if (isSystemGroup(group)) return;
     const leaderId = group.leader;
     running.context.bus.publish(LeaderChanged, {
       groupId: group.id,
@@ -252,6 +274,11 @@ export class UltimateConsensusPlugin extends ConsensusPluginBase {
   }
 }
 
+/** The groups that have a replica here, without those of the machinery. */
+function userGroups(engine: MultiRaftEngine): readonly RaftGroup[] {
+  return engine.all().filter((group) => !isSystemGroup(group));
+}
+
 /** Refuses a write before its body is read when this node has no room for it anyway. */
 function admitWrite(engine: MultiRaftEngine): void {
   const { budget, limits } = engine;
@@ -259,4 +286,28 @@ function admitWrite(engine: MultiRaftEngine): void {
   if (budget.bytes >= limits.maxPendingProposalBytes) {
     throw overloaded('writes', 'maxPendingProposalBytes', 1_000);
   }
+}
+
+/** Where other nodes reach this one. */
+function addressesOf({ httpUrl, client }: NodeInfo, peer: string): NodeAddresses {
+  return {
+    peer,
+    http: httpUrl,
+    client: client === undefined ? null : `${client.host}:${client.port}`,
+  };
+}
+
+/** What the configuration says of a new cluster. */
+function configuredCluster(
+  cluster: IClusterDirectory,
+  own: string,
+  config: Readonly<Record<string, unknown>>,
+): ConfiguredCluster {
+  const { groups, votersPerGroup } = config;
+  const peers = Object.fromEntries(cluster.nodes().map(({ id, peer }) => [id, peer]));
+  return {
+    peers: { ...peers, [cluster.localId]: own },
+    groups: typeof groups === 'number' ? groups : DEFAULT_GROUPS,
+    votersPerGroup: typeof votersPerGroup === 'number' ? votersPerGroup : DEFAULT_VOTERS,
+  };
 }

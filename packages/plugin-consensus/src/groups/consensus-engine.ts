@@ -10,8 +10,9 @@ import type {
 import { isDwError } from '@datawarehouse/sdk';
 import { groupUnknown } from '../errors.js';
 import type { MultiRaftEngine } from '../engine/multi-raft-engine.js';
+import { isSystemGroup } from './directory/directory-types.js';
 import type { GroupRouter } from './group-router.js';
-import type { GroupPlacement } from './placement.js';
+import type { GroupTable } from './group-table.js';
 
 /** Several Raft groups behind one door. */
 export class ConsensusEngineService implements IConsensusEngine {
@@ -19,12 +20,15 @@ export class ConsensusEngineService implements IConsensusEngine {
     private readonly engine: MultiRaftEngine,
     private readonly router: GroupRouter,
     private readonly transport: IPeerTransport,
-    private readonly placements: readonly GroupPlacement[],
+    private readonly table: GroupTable,
     private readonly ownerOf: (key: string) => string,
   ) {}
 
   groupIds(): readonly string[] {
-    return this.placements.map((placement) => placement.id).sort();
+    return this.table
+      .users()
+      .map((placement) => placement.id)
+      .sort();
   }
 
   groupOf(key: string): string {
@@ -36,7 +40,8 @@ export class ConsensusEngineService implements IConsensusEngine {
    * of a majority, and change no key. Resolves with what became of them; only an unknown group throws.
    */
   async proposeAsync(groupId: string, data: Uint8Array, signal?: AbortSignal): Promise<ConsensusResult> {
-    if (!this.placements.some((placement) => placement.id === groupId)) throw groupUnknown(groupId);
+    const placement = this.table.get(groupId);
+    if (placement === undefined || isSystemGroup(placement)) throw groupUnknown(groupId);
     try {
       const { index } = await this.router.propose(groupId, 'opaque', data, false, signal);
       return { success: true, logIndex: index, ...this.leader(groupId) };

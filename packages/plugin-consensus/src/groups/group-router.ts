@@ -19,6 +19,7 @@ import { keyValuesOf } from './group-key-values.js';
 import { ForwardServer } from './forward-server.js';
 import type { Committed } from './local-operations.js';
 import { LocalOperations } from './local-operations.js';
+import { GroupTable } from './group-table.js';
 import type { GroupPlacement } from './placement.js';
 import type { RouteOptions as TargetOptions, Target } from './route-targets.js';
 import { RouteTargets } from './route-targets.js';
@@ -69,7 +70,7 @@ export class GroupRouter {
   malformedFrames = 0;
   private readonly client: ForwardClient;
   private readonly server: ForwardServer;
-  private readonly placements: ReadonlyMap<string, GroupPlacement>;
+  private readonly placements: GroupTable;
   private readonly disposables: Disposable[];
   private readonly targets: RouteTargets;
   /** Woken when any group's leader changes. */
@@ -81,13 +82,13 @@ export class GroupRouter {
     transport: IPeerTransport,
     private readonly clock: Clock,
     private readonly log: Logger,
-    placements: readonly GroupPlacement[],
+    groups: GroupTable | readonly GroupPlacement[],
     groupOf: (key: string) => string,
     private readonly limits: () => RouterLimits,
     /** First id of requests to other nodes. Default: random. */
     firstRequestId?: number,
   ) {
-    this.placements = new Map(placements.map((placement) => [placement.id, placement]));
+    this.placements = GroupTable.of(groups);
     this.local = new LocalOperations(engine, clock, groupOf, (id) => this.targets.leaderHint(id));
     this.targets = new RouteTargets(engine, this.local, transport);
     this.client = new ForwardClient(transport, clock, limits, firstRequestId);

@@ -53,7 +53,8 @@ export class KeyValueService implements IKeyValueStore {
 
   constructor(
     private readonly router: GroupRouter,
-    private readonly groupIds: readonly string[],
+    /** The groups that hold keys; a function where they can change. */
+    private readonly groupIds: readonly string[] | (() => readonly string[]),
     private readonly groupOf: (key: string) => string,
     private readonly limits: () => ServiceLimits,
   ) {}
@@ -126,7 +127,7 @@ export class KeyValueService implements IKeyValueStore {
       const start = after === '' ? undefined : after;
       // One more than asked for tells whether there is more.
       const pages = await Promise.all(
-        this.groupIds.map((group) => this.listGroup(group, prefix, start, limit + 1, options)),
+        this.keyGroups().map((group) => this.listGroup(group, prefix, start, limit + 1, options)),
       );
       const all = pages.flat().sort((a, b) => compareUtf8(a.key, b.key));
       const items = all.slice(0, limit);
@@ -142,7 +143,7 @@ export class KeyValueService implements IKeyValueStore {
     return this.counted(async () => {
       if ('key' in target) checkKey(target.key);
       const group = 'key' in target ? this.groupOf(target.key) : target.group;
-      if (!this.groupIds.includes(group)) throw groupUnknown(group);
+      if (!this.keyGroups().includes(group)) throw groupUnknown(group);
       return openSession(this.router, group, signal);
     });
   }
@@ -150,7 +151,7 @@ export class KeyValueService implements IKeyValueStore {
   /** Closes a session, so that it takes no place. One that is gone is closed. */
   closeSessionAsync({ group, session }: GroupSession, signal?: AbortSignal): Promise<void> {
     return this.counted(async () => {
-      if (!this.groupIds.includes(group)) throw groupUnknown(group);
+      if (!this.keyGroups().includes(group)) throw groupUnknown(group);
       await closeSession(this.router, group, session, signal);
     });
   }
@@ -166,7 +167,7 @@ export class KeyValueService implements IKeyValueStore {
     const { group: id, prefix = '', after } = query;
     if (prefix !== '') checkKey(prefix);
     if (after !== undefined) checkVersion(after);
-    if (!this.groupIds.includes(id)) throw groupUnknown(id);
+    if (!this.keyGroups().includes(id)) throw groupUnknown(id);
     if (this.watchers >= MAX_WATCHERS) throw overloaded('watchers', 'maxConcurrentOperations', 1_000);
     this.watchers++;
     try {
@@ -176,6 +177,10 @@ export class KeyValueService implements IKeyValueStore {
     } finally {
       this.watchers--;
     }
+  }
+
+  private keyGroups(): readonly string[] {
+    return typeof this.groupIds === 'function' ? this.groupIds() : this.groupIds;
   }
 
   private async listGroup(

@@ -3,20 +3,17 @@
 import type { RouteDefinition } from '@datawarehouse/sdk';
 import { Type } from '@datawarehouse/sdk';
 import { groupUnknown } from '../errors.js';
-import type { GroupPlacement } from '../groups/placement.js';
+import type { GroupTable } from '../groups/group-table.js';
 import { GroupView, type GroupViewer, describeGroup } from './group-view.js';
 import { memberRoutes } from './member-routes.js';
 
 const Params = Type.Object({ id: Type.String({ minLength: 1, maxLength: 64 }) });
 
 /** The routes of the groups. */
-export function groupRoutes(
-  viewer: GroupViewer,
-  placements: readonly GroupPlacement[],
-): readonly RouteDefinition[] {
+export function groupRoutes(viewer: GroupViewer, groups: GroupTable): readonly RouteDefinition[] {
   const { router } = viewer;
   const known = (id: string | undefined): string => {
-    if (id !== undefined && placements.some((placement) => placement.id === id)) return id;
+    if (id !== undefined && groups.get(id) !== undefined) return id;
     throw groupUnknown(id ?? '');
   };
   return [
@@ -24,10 +21,19 @@ export function groupRoutes(
       method: 'GET',
       path: '/v1/groups',
       summary: 'The Raft groups as this node sees them',
-      responses: { 200: Type.Array(GroupView) },
-      handler: async () => ({
-        body: await Promise.all(placements.map((placement) => describeGroup(viewer, placement))),
+      query: Type.Object({
+        system: Type.Optional(
+          Type.Union([Type.Literal('true'), Type.Literal('false')], {
+            description:
+              '`true` shows the groups of the machinery, too, such as the directory of the cluster',
+          }),
+        ),
       }),
+      responses: { 200: Type.Array(GroupView) },
+      handler: async ({ query }) => {
+        const shown = query['system'] === 'true' ? groups.all() : groups.users();
+        return { body: await Promise.all(shown.map((placement) => describeGroup(viewer, placement))) };
+      },
     },
     {
       method: 'POST',

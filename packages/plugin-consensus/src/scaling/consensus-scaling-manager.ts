@@ -12,6 +12,8 @@ import type {
 import { BackpressureMeter, LimitSet } from '@datawarehouse/sdk';
 import type { MultiRaftEngine } from '../engine/multi-raft-engine.js';
 import type { GroupRouter } from '../groups/group-router.js';
+import { isSystemGroup } from '../groups/directory/directory-types.js';
+import type { GroupTable } from '../groups/group-table.js';
 import type { KeyValueService } from '../groups/key-value-service.js';
 import { KeyValueState } from '../state/key-value-state.js';
 import type { NodeStorage } from '../storage/types.js';
@@ -25,7 +27,7 @@ export interface ConsensusParts {
   readonly router: GroupRouter;
   readonly store: KeyValueService;
   readonly transport: IPeerTransport;
-  readonly groupCount: number;
+  readonly groups: GroupTable;
 }
 
 /** Limits and metrics of consensus. */
@@ -101,8 +103,8 @@ export class ConsensusScalingManager implements IScalableSubsystem {
     const { engine, storage, router, store } = parts;
     const { reads, writes, underWay } = store.counters;
     const { outgoing, incoming, lostReplies } = router.forwards;
-    metrics.set('groups.count', parts.groupCount);
-    metrics.set('groups.local', engine.all().length);
+    metrics.set('groups.count', parts.groups.users().length);
+    metrics.set('groups.local', engine.all().filter((group) => !isSystemGroup(group)).length);
     metrics.set('operations.underWay', underWay);
     metrics.set('operations.waitingForLeader', router.queueDepth);
     metrics.set('reads.total', reads);
@@ -134,6 +136,7 @@ export class ConsensusScalingManager implements IScalableSubsystem {
   private addGroups(metrics: Map<string, MetricValue>, { engine }: ConsensusParts): void {
     let elections = 0;
     for (const group of engine.all()) {
+      if (isSystemGroup(group)) continue;
       elections += group.elections;
       metrics.set(`group.${group.id}.leader`, group.leader ?? '');
       metrics.set(`group.${group.id}.nodes`, group.raft.conf.voters.length);

@@ -8,7 +8,10 @@ import { MAX_MEMBERS } from './directory-types.js';
 
 const ID = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
 const STORAGE_ID = /^[A-Za-z0-9_-]{1,64}$/;
-const ENDPOINT = /^(?:\[[0-9A-Fa-f:.%]{2,64}\]|[A-Za-z0-9._-]{1,255}):(\d{1,5})$/;
+/** As liberal with host names as the configuration of a node is. */
+const ENDPOINT = /^(?:\[[0-9A-Fa-f:.%]{2,64}\]|[^:[\]/\s\p{Cc}]{1,255}):(\d{1,5})$/u;
+/** Port 0 is what a node alone may have: nobody dials it. */
+const LAST_PORT = 65_535;
 const HTTP = /^https?:\/\/(.{3,300})$/;
 const WHAT = 'a part of the directory';
 
@@ -40,15 +43,14 @@ export function checkArray(value: unknown, name: string, max: number): readonly 
 
 function isEndpoint(value: unknown): value is string {
   if (typeof value !== 'string') return false;
-  const port = Number(ENDPOINT.exec(value)?.[1]);
-  return port >= 1 && port <= 65_535;
+  return Number(ENDPOINT.exec(value)?.[1]) <= LAST_PORT;
 }
 
 /** The addresses of a node. @throws DwError `frame-malformed`. */
 export function checkAddresses(fields: Fields): NodeAddresses {
-  const { peer, http, client = null } = fields;
+  const { peer, http = null, client = null } = fields;
   if (!isEndpoint(peer)) throw malformed(WHAT, '"peer" must be host:port');
-  if (typeof http !== 'string' || !isEndpoint(HTTP.exec(http)?.[1])) {
+  if (http !== null && (typeof http !== 'string' || !isEndpoint(HTTP.exec(http)?.[1]))) {
     throw malformed(WHAT, '"http" must be http://host:port');
   }
   if (client !== null && !isEndpoint(client)) throw malformed(WHAT, '"client" must be host:port');

@@ -10,19 +10,22 @@ import {
   checkId,
   checkInteger,
   checkNode,
+  checkRetired,
   checkStorageId,
   checkVoters,
   checkVotersPerGroup,
   fieldsOf,
 } from './check-directory.js';
-import type { DirectoryGroup, DirectoryNode, NodeAddresses } from './directory-types.js';
-import { MAX_GROUPS, MAX_NODES } from './directory-types.js';
+import type { DirectoryGroup, DirectoryNode, NodeAddresses, RetiredNode } from './directory-types.js';
+import { MAX_GROUPS, MAX_NODES, MAX_RETIRED } from './directory-types.js';
 
 /** A change of the directory. */
 export type DirectoryCommand =
-  /** Makes the directory, if nobody has. */
+  /** Makes the directory, if nobody has. `after`: the version of a former one whose group is lost; 0 if none was. */
   | {
       readonly op: 'create';
+      readonly after: number;
+      readonly retired: readonly RetiredNode[];
       readonly votersPerGroup: number;
       readonly nodes: readonly DirectoryNode[];
       readonly groups: readonly DirectoryGroup[];
@@ -107,6 +110,8 @@ export function decodeDirectoryCommand(bytes: Uint8Array): DirectoryCommand {
     case 'create':
       return {
         op,
+        after: checkInteger(fields['after'], 'after', 0, Number.MAX_SAFE_INTEGER - 1),
+        retired: checkArray(fields['retired'], 'retired', MAX_RETIRED).map(checkRetired),
         votersPerGroup: checkVotersPerGroup(fields['votersPerGroup']),
         nodes: unique(checkArray(fields['nodes'], 'nodes', MAX_NODES).map(checkNode), 'nodes'),
         groups: unique(checkArray(fields['groups'], 'groups', MAX_GROUPS).map(checkGroup), 'groups'),

@@ -47,6 +47,14 @@ describe('an empty directory', () => {
   });
 });
 
+describe('a directory whose group was lost', () => {
+  it('is made again from a copy, with a version above it', () => {
+    const retired = [{ id: 'n9', storageId: 'disk-z' }];
+    expect(directory.tell({ ...createOf(3), after: 40, retired })).toMatchObject({ ok: true, version: 41 });
+    expect(directory.tell(announce(1, 'disk-z'))).toMatchObject({ code: 'storage-retired' });
+  });
+});
+
 describe('joining', () => {
   beforeEach(() => void directory.tell(createOf(3)));
 
@@ -75,6 +83,13 @@ describe('joining', () => {
       expect(directory.tell(command)).toMatchObject({ ok: false, code: 'node-address-taken' });
     },
   );
+
+  it('takes the addresses that a node tells which nobody knew at the beginning', () => {
+    const bare = { ...nodeOf(1), http: null, client: null };
+    const fresh = new TestDirectory();
+    fresh.tell({ ...createOf(1), nodes: [bare] });
+    expect(fresh.tell(announce(1, 'disk-a'))).toMatchObject({ node: { http: addressesOf(1).http } });
+  });
 
   it('lets nodes without a client address be several', () => {
     const without = (n: number): DirectoryCommand => ({

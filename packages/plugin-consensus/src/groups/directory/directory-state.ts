@@ -93,7 +93,7 @@ export class DirectoryState {
     const change = changeBy(this.current, command);
     if ('code' in change) return { ok: false, version: this.current.version, ...change };
     if (change.next !== this.current) {
-      this.replace({ ...change.next, version: this.current.version + 1 });
+      this.replace({ ...change.next, version: change.next.version + 1 });
     }
     return { ok: true, version: this.current.version, node: change.node ?? null };
   }
@@ -119,10 +119,11 @@ function changeBy(view: DirectoryView, command: DirectoryCommand): Change {
   }
 }
 
-/** What was made first counts: every later attempt changes nothing. */
-function create(view: DirectoryView, { votersPerGroup, nodes, groups }: Command<'create'>): Change {
+/** What was made first counts: every later attempt changes nothing. Versions rise also over a directory that was lost. */
+function create(view: DirectoryView, command: Command<'create'>): Change {
   if (view.version > 0) return { code: 'directory-exists', detail: `it is at version ${view.version}` };
-  return { next: { ...view, votersPerGroup, nodes: nodes.toSorted(byId), groups } };
+  const { after, votersPerGroup, nodes, groups, retired } = command;
+  return { next: { version: after, votersPerGroup, nodes: nodes.toSorted(byId), groups, retired } };
 }
 
 /**
@@ -134,10 +135,7 @@ function join(view: DirectoryView, { id, peer, http, client }: Command<'join'>):
   const known = view.nodes.find((node) => (id === null ? sameAddresses(node, addresses) : node.id === id));
   if (known !== undefined) {
     if (sameAddresses(known, addresses) && known.state === 'member') return { next: view, node: known };
-    const detail =
-      known.state === 'retiring'
-        ? `${known.id} is retiring`
-        : `${known.id} is at ${known.peer} and ${known.http}`;
+    const detail = `${known.id} is ${known.state === 'retiring' ? 'retiring' : `at ${shownAt(known)}`}`;
     return { code: 'node-id-taken', detail };
   }
   const collision = holderOf(view, addresses, undefined);
@@ -215,6 +213,10 @@ function sameAddresses(a: NodeAddresses, b: NodeAddresses): boolean {
   return a.peer === b.peer && a.http === b.http && a.client === b.client;
 }
 
+function shownAt({ peer, http }: NodeAddresses): string {
+  return http === null ? peer : `${peer} and ${http}`;
+}
+
 /** A refusal when another node than `own` has one of these addresses. */
 function holderOf(
   view: DirectoryView,
@@ -223,10 +225,10 @@ function holderOf(
 ): Change | undefined {
   for (const node of view.nodes) {
     if (node.id === own) continue;
-    const { client } = addresses;
-    const taken = node.peer === addresses.peer || node.http === addresses.http;
-    if (!taken && (client === null || node.client !== client)) continue;
-    return { code: 'node-address-taken', detail: `${node.id} is at ${node.peer} and ${node.http}` };
+    const taken = (['peer', 'http', 'client'] as const).some(
+      (name) => addresses[name] !== null && addresses[name] === node[name],
+    );
+    if (taken) return { code: 'node-address-taken', detail: `${node.id} is at ${shownAt(node)}` };
   }
   return undefined;
 }

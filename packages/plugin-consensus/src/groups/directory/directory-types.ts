@@ -23,8 +23,8 @@ export const MAX_RETIRED = 1_000;
 export interface NodeAddresses {
   /** `host:port` of its peer listener. */
   readonly peer: string;
-  /** `http://host:port` of its API. */
-  readonly http: string;
+  /** `http://host:port` of its API; null before it has told, as at the beginning of a cluster. */
+  readonly http: string | null;
   /** `host:port` of its client listener, if it has one. */
   readonly client: string | null;
 }

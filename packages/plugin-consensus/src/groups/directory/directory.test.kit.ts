@@ -29,7 +29,14 @@ export function groupOf(id: string, voters: readonly string[]): DirectoryGroup {
 export function createOf(nodes: number): Extract<DirectoryCommand, { readonly op: 'create' }> {
   const list = Array.from({ length: nodes }, (_, at) => nodeOf(at + 1));
   const voters = list.slice(0, 3).map(({ id }) => id);
-  return { op: 'create', votersPerGroup: 3, nodes: list, groups: [groupOf('group-1', voters)] };
+  return {
+    op: 'create',
+    after: 0,
+    retired: [],
+    votersPerGroup: 3,
+    nodes: list,
+    groups: [groupOf('group-1', voters)],
+  };
 }
 
 /** A directory and its next index. */

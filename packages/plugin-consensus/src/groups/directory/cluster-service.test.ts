@@ -1,0 +1,151 @@
+// A cluster that lives by its directory: made once, learned by who joins, followed by everybody, left by who is retired.
+
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { DirectoryTestCluster } from './cluster.test.kit.js';
+import { addressesOf } from './directory.test.kit.js';
+import { DIRECTORY_GROUP } from './directory-types.js';
+
+let cluster: DirectoryTestCluster;
+
+beforeEach(async () => {
+  cluster = new DirectoryTestCluster(3, 5);
+  await cluster.start();
+});
+
+afterEach(() => cluster.stop());
+
+const nodesOf = (id: string): string =>
+  cluster
+    .node(id)
+    .service.view.nodes.map((node) => node.id)
+    .join(' ');
+const version = (id: string): number => cluster.node(id).service.view.version;
+
+async function agreed(what: string, nodes: string): Promise<void> {
+  await cluster.until(what, () => [...cluster.nodes.keys()].every((id) => nodesOf(id) === nodes));
+}
+
+async function joined(): Promise<void> {
+  const answer = await cluster.settle(
+    cluster.node('n2').service.submit({ op: 'join', id: null, ...addressesOf(4) }),
+  );
+  expect(answer).toMatchObject({ ok: true, node: { id: 'n4' } });
+  await cluster.startNode('n4', { joins: true, configured: ['n1', 'n2', 'n3', 'n4'] });
+}
+
+describe('a new cluster', () => {
+  it('makes its directory once, and every node tells its addresses and its storage', async () => {
+    await cluster.until('all have announced themselves', () =>
+      cluster
+        .node('n3')
+        .service.view.nodes.every(({ http, storageId }) => http !== null && storageId !== null),
+    );
+    expect(nodesOf('n1')).toBe('n1 n2 n3');
+    const { groups } = cluster.node('n2').service.view;
+    expect(groups.map(({ id, machine }) => `${id} ${machine}`)).toEqual([
+      'directory directory',
+      'group-1 key-value',
+    ]);
+    // Nothing is left to tell: it stands still.
+    const before = version('n1');
+    await cluster.advance(5_000);
+    expect(version('n1')).toBe(before);
+  });
+
+  it('keeps it over a restart of all, whatever the configuration says then', async () => {
+    await cluster.advance(3_000);
+    const before = version('n1');
+    for (const id of ['n1', 'n2', 'n3']) cluster.crash(id);
+    for (const id of ['n1', 'n2', 'n3']) await cluster.startNode(id, { groups: 4 });
+    await cluster.until('a leader', () => cluster.leader() !== undefined);
+    await cluster.advance(3_000);
+    expect(version('n1')).toBe(before);
+    expect(cluster.node('n1').service.table.keyGroups()).toEqual(['group-1']);
+    expect(cluster.logs.some(({ message }) => message.startsWith('the groups on disk are not those'))).toBe(
+      true,
+    );
+  });
+
+  it('learns where a node is that has moved', async () => {
+    await cluster.advance(3_000);
+    cluster.crash('n3');
+    await cluster.startNode('n3', { peer: '127.0.0.1:9999' });
+    const seen = (id: string) => cluster.node(id).service.view.nodes.find((node) => node.id === 'n3')?.peer;
+    await cluster.until('n1 has heard', () => seen('n1') === '127.0.0.1:9999');
+  });
+});
+
+describe('a node that joins', () => {
+  it('learns the groups before it serves, and becomes a member of everybody', async () => {
+    const early = await cluster.startNode('n5', { joins: true, configured: ['n5'] });
+    expect(() => early.service.table.groupOf('key')).toThrow(
+      expect.objectContaining({ code: 'groups-unknown' }),
+    );
+    expect(early.service.standing).toBe('joining');
+    cluster.crash('n5');
+    await joined();
+    await agreed('all know n4', 'n1 n2 n3 n4');
+    expect(cluster.node('n4').service.standing).toBe('member');
+    expect(cluster.node('n4').service.table.groupOf('key')).toBe('group-1');
+    expect(cluster.node('n1').members()).toBe('n2 n3 n4');
+    // It was not asked to hold anything, and does not.
+    expect(cluster.node('n4').engine.all()).toEqual([]);
+  });
+
+  it('is known after everybody was restarted, though no configuration names it', async () => {
+    await joined();
+    await agreed('all know n4', 'n1 n2 n3 n4');
+    for (const id of ['n1', 'n2', 'n3', 'n4']) cluster.crash(id);
+    for (const id of ['n1', 'n2', 'n3']) await cluster.startNode(id);
+    expect(cluster.node('n1').members()).toBe('n2 n3 n4');
+  });
+
+  it('learns what it missed while nobody told it', async () => {
+    await joined();
+    await agreed('all know n4', 'n1 n2 n3 n4');
+    cluster.network.partition('n4', ['n1', 'n2', 'n3']);
+    await cluster.settle(cluster.node('n1').service.submit({ op: 'join', id: 'n5', ...addressesOf(5) }));
+    await cluster.advance(3_000);
+    expect(nodesOf('n4')).toBe('n1 n2 n3 n4');
+    cluster.network.heal();
+    await agreed('n4 knows n5', 'n1 n2 n3 n4 n5');
+  });
+});
+
+describe('a node that is removed', () => {
+  it('says that it was retired, serves a moment longer, and takes part in nothing afterwards, also when restarted', async () => {
+    await joined();
+    await agreed('all know n4', 'n1 n2 n3 n4');
+    const { service } = cluster.node('n1');
+    await cluster.settle(service.submit({ op: 'retire', id: 'n4' }));
+    expect(await cluster.settle(service.submit({ op: 'remove', id: 'n4' }))).toMatchObject({ ok: true });
+    const retired = cluster.node('n4').service;
+    await cluster.until('it knows', () => retired.standing === 'retired');
+    expect(retired.table.groupOf('key')).toBe('group-1');
+    await cluster.advance(6_000);
+    expect(() => retired.table.groupOf('key')).toThrow(expect.objectContaining({ code: 'node-retired' }));
+    await expect(retired.submit({ op: 'keep', id: 'n4' })).rejects.toMatchObject({ code: 'node-retired' });
+    expect([cluster.node('n4').members(), cluster.node('n1').members()]).toEqual(['', 'n2 n3']);
+    cluster.crash('n4');
+    const again = await cluster.startNode('n4', { joins: true, configured: ['n1', 'n4'] });
+    expect([again.service.standing, again.members()]).toEqual(['retired', '']);
+  });
+});
+
+describe('the group of the directory', () => {
+  it('lives on the first nodes of the configuration, and is equal on them', async () => {
+    await cluster.advance(3_000);
+    const groups = ['n1', 'n2', 'n3'].map((id) => cluster.node(id).engine.group(DIRECTORY_GROUP)?.status());
+    expect(new Set(groups.map((status) => `${status?.lastApplied} ${status?.stateHash}`)).size).toBe(1);
+    expect(groups[0]?.voters).toEqual(['n1', 'n2', 'n3']);
+  });
+
+  it('goes on without one of them', async () => {
+    cluster.crash(cluster.leader()?.id ?? '');
+    const [one] = cluster.nodes.values();
+    const answer = await cluster.settle(
+      one?.service.submit({ op: 'join', id: 'n4', ...addressesOf(4) }) ?? Promise.reject(new Error('none')),
+    );
+    expect(answer.ok).toBe(true);
+  });
+});

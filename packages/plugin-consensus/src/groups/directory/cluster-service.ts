@@ -1,0 +1,319 @@
+// This node's part in the cluster's directory: keeps its copy, follows it (peers, groups, its own standing), and tells
+// the directory what this node knows: its addresses and storage, the voters of the groups that it leads, and at the very
+// beginning the directory itself. What is to be told is found by comparing, once a second and at each change, so that
+// nothing depends on an event that got lost.
+
+import type { Clock, IClusterDirectory, IPeerTransport, Logger, TimerHandle } from '@datawarehouse/sdk';
+import type { IPersistentBackingStore } from '@datawarehouse/sdk';
+import { errorMessage, isDwError } from '@datawarehouse/sdk';
+import type { MultiRaftEngine } from '../../engine/multi-raft-engine.js';
+import type { RaftGroup } from '../../engine/raft-group.js';
+import { malformed, nodeRetired } from '../../errors.js';
+import type { ReplicatedState } from '../../state/replicated-state.js';
+import type { GroupRouter } from '../group-router.js';
+import { GroupTable } from '../group-table.js';
+import type { NodeReplicas } from '../node-replicas.js';
+import type { GroupPlacement } from '../placement.js';
+import type { DirectoryAnswer, DirectoryCommand } from './directory-command.js';
+import { decodeDirectoryAnswer, encodeDirectoryCommand } from './directory-command.js';
+import type { Standing } from './directory-copy.js';
+import { DirectoryCopy } from './directory-copy.js';
+import { DirectoryState } from './directory-state.js';
+import { DirectorySync } from './directory-sync.js';
+import type { DirectoryNode, DirectoryView, NodeAddresses } from './directory-types.js';
+import { DIRECTORY_GROUP, EMPTY_DIRECTORY } from './directory-types.js';
+import type { ConfiguredCluster } from './first-directory.js';
+import {
+  bootstrapPlacements,
+  compareWithConfiguration,
+  currentPlacements,
+  firstDirectory,
+  formerGroups,
+} from './first-directory.js';
+import { MemberTable } from './member-table.js';
+
+const LOOK_EVERY_MS = 1_000;
+/** Groups whose voters are told in one look; the next look tells the rest. */
+const MAX_TOLD = 64;
+/** A node that was retired serves this long, so that who asked it meanwhile gets an answer and nobody new asks. */
+const RETIRED_SERVE_MS = 2_000;
+
+/** What the service stands on. */
+export interface ClusterServiceOptions {
+  readonly nodeId: string;
+  /** Where this node can be reached. */
+  readonly addresses: NodeAddresses;
+  readonly storageId: string;
+  readonly transport: IPeerTransport;
+  readonly cluster: IClusterDirectory;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly store: IPersistentBackingStore;
+  /** `dw://` path of the copy of the directory. */
+  readonly path: string;
+  /** `dw://` path of what was kept before there was a directory. */
+  readonly formerPath: string;
+  /** What the configuration says of a new cluster; undefined for a node that joins a running one. */
+  readonly configured: ConfiguredCluster | undefined;
+}
+
+/** What the service acts through, once it exists. */
+export interface ClusterParts {
+  readonly engine: Pick<MultiRaftEngine, 'all' | 'group' | 'closeGroup' | 'openPlaced'>;
+  readonly router: Pick<GroupRouter, 'propose' | 'leaderChanged'>;
+  readonly replicas: Pick<NodeReplicas, 'forgetPeer' | 'refusal' | 'startState'>;
+}
+
+/** The directory as this node lives in it. */
+export class ClusterService {
+  /** The groups, as the newest directory tells. */
+  readonly table: GroupTable;
+  private readonly members: MemberTable;
+  private readonly listeners = new Set<(view: DirectoryView) => void>();
+  private state: DirectoryState | undefined;
+  private parts: ClusterParts | undefined;
+  private sync: DirectorySync | undefined;
+  private timer: TimerHandle | undefined;
+  private ending: TimerHandle | undefined;
+  private looking = false;
+  private lookAgain = false;
+  private stopped = false;
+  private lastRefusal = '';
+
+  private constructor(
+    private readonly options: ClusterServiceOptions,
+    private readonly copy: DirectoryCopy,
+  ) {
+    const { cluster, clock, log } = options;
+    this.members = new MemberTable(cluster, clock, log);
+    this.table = new GroupTable(currentPlacements(copy.view));
+    if (copy.standing === 'retired') this.table.close(() => nodeRetired(options.nodeId));
+  }
+
+  /** Reads the copy of the directory, or makes the first one. @throws DwError `frame-malformed`, and of the store. */
+  static async open(options: ClusterServiceOptions): Promise<ClusterService> {
+    const { store, path, formerPath, nodeId, log, configured } = options;
+    const made: { service?: ClusterService } = {};
+    const copy = await DirectoryCopy.open(
+      {
+        store,
+        path,
+        nodeId,
+        log,
+        onAdopted: (view, before) => made.service?.adopted(view, before),
+      },
+      async () =>
+        configured === undefined
+          ? EMPTY_DIRECTORY
+          : firstDirectory(configured, await formerGroups(store, formerPath)),
+    );
+    if (configured !== undefined) compareWithConfiguration(copy.view, configured, log);
+    made.service = new ClusterService(options, copy);
+    return made.service;
+  }
+
+  /** The newest directory that this node knows. */
+  get view(): DirectoryView {
+    return this.copy.view;
+  }
+
+  /** What this node is to the cluster. */
+  get standing(): Standing {
+    return this.copy.standing;
+  }
+
+  /** Makes the state of the directory's group. */
+  readonly createState = (): ReplicatedState => {
+    this.state = new DirectoryState((view) => {
+      // Entries that are applied again after a restart are older than the copy.
+      if (view.version > 0 && this.copy.offer(view)) this.look();
+    });
+    return this.state;
+  };
+
+  /** The groups with the voters of their beginning, as a new node makes them. */
+  placements(): readonly GroupPlacement[] {
+    return this.standing === 'retired' ? [] : bootstrapPlacements(this.view);
+  }
+
+  /** Begins to take part. Call it when the engine runs. @throws DwError of the storage. */
+  async start(parts: ClusterParts): Promise<void> {
+    const { transport, clock, log } = this.options;
+    this.parts = parts;
+    if (this.standing === 'retired') {
+      this.members.dismissAll();
+      log.warn('this node was retired: it takes part in nothing and can be stopped');
+      return;
+    }
+    this.members.follow(this.view, EMPTY_DIRECTORY);
+    this.sync = new DirectorySync(transport, clock, log, this.copy);
+    this.timer = clock.setInterval(() => this.look(), LOOK_EVERY_MS);
+    await this.openOnFormerNode(parts);
+    this.look();
+  }
+
+  /** Told of each directory that took the place of another. */
+  onChanged(listener: (view: DirectoryView) => void): Disposable {
+    const own = (view: DirectoryView): void => listener(view);
+    this.listeners.add(own);
+    return { [Symbol.dispose]: () => void this.listeners.delete(own) };
+  }
+
+  /** A group of this node has another leader. */
+  leaderChanged(group: RaftGroup): void {
+    if (group.isLeader) this.look();
+  }
+
+  /** Whether this node leads the directory. */
+  get leads(): boolean {
+    return this.parts?.engine.group(DIRECTORY_GROUP)?.isLeader === true;
+  }
+
+  /**
+   * Has the directory carry out a command, wherever its leader is.
+   * @throws DwError of the router: it did not happen, or with `outcome-unknown` it may have. Commands can be repeated.
+   */
+  async submit(command: DirectoryCommand, signal?: AbortSignal): Promise<DirectoryAnswer> {
+    if (this.parts === undefined || this.standing === 'retired') throw nodeRetired(this.options.nodeId);
+    const bytes = encodeDirectoryCommand(command);
+    const { outcome } = await this.parts.router.propose(DIRECTORY_GROUP, 'command', bytes, true, signal);
+    if (outcome.status !== 'result') throw malformed('an answer of the directory', `it is ${outcome.status}`);
+    return decodeDirectoryAnswer(outcome.data);
+  }
+
+  /** Takes part no more. */
+  async stop(): Promise<void> {
+    this.stopped = true;
+    this.timer?.cancel();
+    this.ending?.cancel();
+    this.sync?.stop();
+    this.members.stop();
+    await this.copy.settled();
+  }
+
+  /** A node that had its groups before there was a directory has everything on its disk but the directory's group. */
+  private async openOnFormerNode({ engine, replicas }: ClusterParts): Promise<void> {
+    const placement = this.placements().find(({ id }) => id === DIRECTORY_GROUP);
+    if (this.view.version > 0 || placement?.voters.includes(this.options.nodeId) !== true) return;
+    if (replicas.startState === 'member') await engine.openPlaced(placement);
+  }
+
+  private adopted(view: DirectoryView, before: DirectoryView): void {
+    if (this.stopped) return;
+    if (this.standing === 'retired') this.retire();
+    else {
+      this.table.replace(currentPlacements(view));
+      if (this.parts !== undefined) this.follow(view, before);
+    }
+    for (const listener of this.listeners) listener(view);
+    // Whoever waited for a group may find it now.
+    this.parts?.router.leaderChanged();
+  }
+
+  private follow(view: DirectoryView, before: DirectoryView): void {
+    this.members.follow(view, before);
+    if (this.leads) this.sync?.tellAll();
+    const members = new Set(view.nodes.map(({ id }) => id));
+    for (const { id } of before.nodes) {
+      if (members.has(id)) continue;
+      this.parts?.replicas.forgetPeer(id).catch((error: unknown) => {
+        this.options.log.error({ peer: id, reason: errorMessage(error) }, 'could not forget a removed node');
+      });
+    }
+  }
+
+  /** This node is no member any more: says so, serves who has asked already, and is a stranger to everybody then. */
+  private retire(): void {
+    if (this.ending !== undefined) return;
+    const { log, clock, nodeId } = this.options;
+    log.warn('this node was retired: it is no member of the cluster any more, and can be stopped');
+    this.timer?.cancel();
+    this.ending = clock.setTimeout(() => {
+      this.table.close(() => nodeRetired(nodeId));
+      this.sync?.stop();
+      this.members.stop();
+      this.members.dismissAll();
+      for (const { id } of this.parts?.engine.all() ?? []) {
+        this.parts?.engine.closeGroup(id).catch((error: unknown) => {
+          log.error({ group: id, reason: errorMessage(error) }, 'could not close a group of a retired node');
+        });
+      }
+    }, RETIRED_SERVE_MS);
+  }
+
+  /** Looks what is to be told. One look at a time; what happens meanwhile is looked at after it. */
+  private look(): void {
+    this.lookAgain = true;
+    if (this.looking || this.stopped || this.parts === undefined) return;
+    this.looking = true;
+    void this.lookWhileAsked().finally(() => {
+      this.looking = false;
+    });
+  }
+
+  private async lookWhileAsked(): Promise<void> {
+    while (this.lookAgain && !this.stopped) {
+      this.lookAgain = false;
+      try {
+        for (const command of this.untold()) await this.tell(command);
+      } catch (error) {
+        // No leader now, or too much to do: the next look tells it.
+        if (!isDwError(error)) throw error;
+        this.options.log.debug({ reason: error.message }, 'could not tell the directory of the cluster');
+        return;
+      }
+    }
+  }
+
+  /** What the directory does not know yet and this node does. */
+  private untold(): readonly DirectoryCommand[] {
+    const { view } = this.copy;
+    const commands: DirectoryCommand[] = [];
+    if (this.leads && this.state?.view.version === 0) {
+      const { version, votersPerGroup, nodes, groups, retired } = view;
+      commands.push({ op: 'create', after: version, votersPerGroup, nodes, groups, retired });
+    }
+    if (view.version === 0) return commands;
+    const own = this.untoldOfItself(view.nodes.find(({ id }) => id === this.options.nodeId));
+    if (own !== undefined) commands.push(own);
+    return [...commands, ...this.untoldVoters(view)];
+  }
+
+  private untoldOfItself(known: DirectoryNode | undefined): DirectoryCommand | undefined {
+    const { nodeId: id, addresses, storageId } = this.options;
+    if (known === undefined || known.state === 'retiring') return undefined;
+    // Whose storage it is, its peers have judged; one that is not this node's own says nothing.
+    if (this.parts?.replicas.refusal !== undefined) return undefined;
+    const { peer, http, client } = addresses;
+    const same = known.peer === peer && known.http === http && known.client === client;
+    if (same && known.storageId === storageId) return undefined;
+    return { op: 'announce', id, peer, http, client, storageId, replaces: known.storageId };
+  }
+
+  private untoldVoters({ groups }: DirectoryView): readonly DirectoryCommand[] {
+    const commands: DirectoryCommand[] = [];
+    for (const { id, voters: known } of groups) {
+      const group = this.parts?.engine.group(id);
+      if (group?.isLeader !== true || commands.length >= MAX_TOLD) continue;
+      const { voters, votersOutgoing } = group.raft.conf;
+      const now = voters.toSorted();
+      // Between two memberships both count; the one that comes out of it is told then.
+      if (votersOutgoing.length > 0 || now.join() === known.join()) continue;
+      commands.push({ op: 'voters', id, voters: now, index: Math.max(1, group.lastApplied) });
+    }
+    return commands;
+  }
+
+  private async tell(command: DirectoryCommand): Promise<void> {
+    const answer = await this.submit(command);
+    const refusal = answer.ok ? '' : `${command.op}: ${answer.code}: ${answer.detail}`;
+    if (refusal === this.lastRefusal) return;
+    this.lastRefusal = refusal;
+    // Somebody else was first with making it: that is what was wanted.
+    if (answer.ok || answer.code === 'directory-exists') return;
+    this.options.log.error(
+      { refusal },
+      'the directory of the cluster refuses what this node tells of itself',
+    );
+  }
+}
