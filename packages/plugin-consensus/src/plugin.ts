@@ -32,6 +32,7 @@ import type { ConfiguredCluster } from './groups/directory/first-directory.js';
 import { GroupRouter } from './groups/group-router.js';
 import { KeyValueService } from './groups/key-value-service.js';
 import { NodeReplicas } from './groups/node-replicas.js';
+import { clusterRoutes } from './http/cluster-routes.js';
 import { groupRoutes } from './http/group-routes.js';
 import { keyValueRoutes } from './http/kv-routes.js';
 import { sessionRoutes } from './http/session-routes.js';
@@ -146,8 +147,10 @@ export class UltimateConsensusPlugin extends ConsensusPluginBase {
       () => admitWrite(engine),
     );
     const sessions = sessionRoutes(store, () => admitWrite(engine));
-    for (const route of [...routes, ...sessions, ...groupRoutes({ router, engine, replicas }, table)])
+    const nodes = clusterRoutes(directory, node.clusterId);
+    for (const route of [...routes, ...sessions, ...groupRoutes({ router, engine, replicas }, table), ...nodes]) {
       context.routes.add(route);
+    }
   }
 
   override async activateAsync(): Promise<void> {

@@ -84,11 +84,13 @@ describe('the members', () => {
   });
 
   it('have the address of the configuration until the directory tells of a change', () => {
-    const elsewhere = { ...nodeOf(2), peer: '10.0.0.2:1' };
+    const elsewhere = { ...nodeOf(2), peer: '10.0.0.2:1', storageId: 'disk-a' };
     table.follow(view(1, nodeOf(1), elsewhere, nodeOf(3)), EMPTY_DIRECTORY);
+    // It told its own address for the first time: from here it is reached as the configuration says.
+    table.follow(view(2, nodeOf(1), elsewhere, nodeOf(3)), view(1, ...three));
     expect(did).toEqual([]);
-    const moved = { ...nodeOf(2), peer: '10.0.0.2:2' };
-    table.follow(view(2, nodeOf(1), moved, nodeOf(3)), view(1, nodeOf(1), elsewhere, nodeOf(3)));
+    const moved = { ...elsewhere, peer: '10.0.0.2:2' };
+    table.follow(view(3, nodeOf(1), moved, nodeOf(3)), view(2, nodeOf(1), elsewhere, nodeOf(3)));
     expect(did).toEqual(['+n2 10.0.0.2:2']);
   });
 

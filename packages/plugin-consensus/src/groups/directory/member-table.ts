@@ -49,7 +49,9 @@ export class MemberTable {
 
   private followNode(node: DirectoryNode, former: DirectoryNode | undefined): void {
     const known = this.cluster.node(node.id);
-    const moved = former !== undefined && former.peer !== node.peer && known?.peer !== node.peer;
+    // What a node tells of itself for the first time is no move: others may well reach it by another way.
+    const told = former !== undefined && former.storageId !== null;
+    const moved = told && former.peer !== node.peer && known?.peer !== node.peer;
     if (node.id === this.cluster.localId || (known !== undefined && !moved)) return;
     try {
       const { id, peer, http } = node;
