@@ -148,7 +148,12 @@ export class UltimateConsensusPlugin extends ConsensusPluginBase {
     );
     const sessions = sessionRoutes(store, () => admitWrite(engine));
     const nodes = clusterRoutes(directory, node.clusterId);
-    for (const route of [...routes, ...sessions, ...groupRoutes({ router, engine, replicas }, table), ...nodes]) {
+    for (const route of [
+      ...routes,
+      ...sessions,
+      ...groupRoutes({ router, engine, replicas }, table),
+      ...nodes,
+    ]) {
       context.routes.add(route);
     }
   }

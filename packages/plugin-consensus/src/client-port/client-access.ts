@@ -18,7 +18,8 @@ export interface ClientAccessOptions {
   readonly log: Logger;
   readonly engine: MultiRaftEngine;
   readonly router: GroupRouter;
-  readonly groupIds: readonly string[];
+  /** The groups that hold keys, as they are now. */
+  readonly groupIds: () => readonly string[];
   readonly groupOf: (key: string) => string;
   readonly limits: () => BackendLimits;
 }

@@ -31,7 +31,7 @@ export class EngineBackend implements ClientBackend {
     private readonly engine: MultiRaftEngine,
     private readonly router: GroupRouter,
     private readonly clock: Clock,
-    private readonly groupIds: readonly string[],
+    private readonly groupIds: () => readonly string[],
     readonly groupOf: (key: string) => string,
     private readonly limits: () => BackendLimits,
   ) {}
@@ -53,7 +53,7 @@ export class EngineBackend implements ClientBackend {
   }
 
   groups(): ClusterTopology['groups'] {
-    return this.groupIds.map((id) => {
+    return this.groupIds().map((id) => {
       const group = this.engine.group(id);
       const leader = group?.leader;
       return { id, term: group?.term ?? 0, ...(leader === undefined ? {} : { leader }) };

@@ -83,7 +83,7 @@ async function join(service: ClusterService, clusterId: string, body: unknown, s
   };
   const id = nodeId === undefined ? null : checkId(nodeId, 'nodeId');
   const addresses = checkAddresses(given);
-  if (/:0$/.test(addresses.peer) || /:0$/.test(addresses.http ?? '')) {
+  if (addresses.peer.endsWith(':0') || addresses.http?.endsWith(':0') === true) {
     throw requestInvalid('A node that joins needs ports that others can dial', 'give ports from 1 to 65535');
   }
   const answer = await service.submit({ op: 'join', id, ...addresses }, signal);

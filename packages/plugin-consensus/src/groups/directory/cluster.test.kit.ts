@@ -127,10 +127,10 @@ export class DirectoryTestCluster {
         service.leaderChanged(group);
       },
     });
-    replicas.attach(engine);
     const groupOf = (key: string): string => service.table.groupOf(key);
     const router = new GroupRouter(engine, transport, clock, log, service.table, groupOf, () => LIMITS);
     parts.router = router;
+    replicas.attach(engine, router);
     if (service.standing === 'retired') await engine.start([]);
     else await replicas.start(engine);
     await service.start({ engine, router, replicas });
