@@ -235,6 +235,10 @@ export class HarnessNode {
   apply({ entries }: StorageApply): void {
     for (const entry of entries) {
       const { index, term } = entry;
+      if (index <= this.#applied.index) {
+        this.outcomes.push(`${index}: overtaken by a snapshot`);
+        continue;
+      }
       let { conf } = this.#applied;
       if (entry.type === 'normal') this.outcomes.push(`${index}: ${this.machine.apply(entry)}`);
       else conf = this.#change(entry);
@@ -243,7 +247,7 @@ export class HarnessNode {
   }
 
   #change(entry: Entry): ConfState {
-    return this.core.applyConfChange(decodeConfChange(entry.data));
+    return this.core.applyConfChange(decodeConfChange(entry.data), entry.index);
   }
 }
 
