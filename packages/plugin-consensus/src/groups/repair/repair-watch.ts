@@ -72,7 +72,10 @@ export class RepairWatch {
     const damaged = storage.damagedGroups().map(({ groupId }) => groupId);
     const notes = records.wanted();
     const lost = damaged.length > 0 || Object.keys(notes).length > 0;
-    if (!lost && !returning()) return;
+    if (!lost && !returning()) {
+      this.pending = new Set();
+      return;
+    }
     // What is whole on the disk, whether it runs or not: a group that lacks its plugin has lost nothing.
     const held = storage.groupIds;
     const pending = new Set<string>();
