@@ -137,7 +137,7 @@ describe('a group whose majority is gone for good', () => {
     await begin(5);
     for (let n = 0; n < 10; n++) await cluster.put('n1', `k${n}`, `v${n}`);
     const [behind, ...rest] = followers() as [string, string, string, string];
-    const ahead = rest[0] as string;
+    const ahead = rest[0];
     cluster.network.partition(
       [behind],
       cluster.ids.filter((id) => id !== behind),
