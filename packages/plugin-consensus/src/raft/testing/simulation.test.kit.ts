@@ -76,9 +76,8 @@ export class Simulation {
       maxUncommittedBytes: random.pick([64, 1_000_000]),
       maxInflightMessages: random.pick([1, 3, 64]),
       maxInflightBytes: 0,
-      // A node that was removed and does not know it is kept from disturbing the others by these two.
-      checkQuorum: options.spares !== undefined || random.chance(0.5),
-      preVote: options.spares !== undefined || random.chance(0.5),
+      checkQuorum: random.chance(0.5),
+      preVote: random.chance(0.5),
       stepDownOnRemoval: random.chance(0.8),
       ...(random.chance(0.5) ? { lease } : {}),
       random: () => random.next(),
@@ -415,7 +414,7 @@ export class Simulation {
       node.pausedUntil = 0;
       if (node.core === undefined) this.#start(node);
     }
-    for (let round = 0; round < 3_000; round++) {
+    for (let round = 0; round < 10_000; round++) {
       this.#now++;
       this.#tellTime();
       if (round % 3 === 0) this.#tickAll();
@@ -427,6 +426,7 @@ export class Simulation {
       }
       this.#checkLeases();
       if (round % 50 === 0) for (const node of this.#nodes) this.#help(node);
+      if (round > 1_500 && round % 50 === 0) this.#retire();
       if (round > 200 && this.#isAtRest()) return;
     }
     const states = this.#nodes.map((node) => JSON.stringify(node.core?.status()));
@@ -444,6 +444,16 @@ export class Simulation {
       refusable(['conf-change-refused', 'proposal-dropped'], () => core.proposeConfChange(leaving));
     } else {
       this.#client(node);
+    }
+  }
+
+  /** Without pre-votes, nodes that were removed and do not know it depose one leader after the other: stop them. */
+  #retire(): void {
+    const leader = this.#nodes.find((node) => node.core?.isLeader);
+    const conf = leader?.core?.status().conf;
+    if (conf === undefined || conf.votersOutgoing.length > 0) return;
+    for (const node of this.#nodes) {
+      if (![...conf.voters, ...conf.learners].includes(node.id)) node.core = undefined;
     }
   }
 
@@ -466,6 +476,7 @@ export function simulate(seed: number, options: SimulationOptions): Tally {
     return new Simulation(seed, options).run();
   } catch (cause) {
     const what = cause instanceof Error ? cause.message : String(cause);
-    throw new Error(`seed ${seed}, ${options.nodes} nodes, ${options.steps} steps: ${what}`, { cause });
+    const { nodes, spares = 0, steps } = options;
+    throw new Error(`seed ${seed}, ${nodes} + ${spares} nodes, ${steps} steps: ${what}`, { cause });
   }
 }
