@@ -160,6 +160,15 @@ export class Invariants {
     }
   }
 
+  /** What a replica takes for the membership once it has applied this entry. */
+  membershipAt(id: string, index: number, conf: ConfState): void {
+    let newest = 0;
+    for (const changed of this.#memberships.keys()) {
+      if (changed <= index && changed > newest) newest = changed;
+    }
+    if (newest > 0) this.membership(id, newest, conf);
+  }
+
   /** Term and commit index of a running node never go back. */
   monotonic(id: string, what: string, before: number, now: number): void {
     if (now < before) throw new Violation('no way back', `${what} of ${id} went from ${before} to ${now}`);

@@ -16,7 +16,8 @@ export const leaving: ConfChange = { transition: 'auto', changes: [], context: n
 export function someChange(core: RaftCore, nodes: readonly SimulatedNode[], random: Random): ConfChange {
   if (core.status().conf.votersOutgoing.length > 0 && random.chance(0.7)) return leaving;
   const changes = new Map<string, ConfChangeSingle>();
-  const count = 1 + random.below(3);
+  // Mostly one or a few, sometimes so many that the majorities before and after have nobody in common.
+  const count = random.chance(0.2) ? nodes.length * 2 : 1 + random.below(3);
   for (let i = 0; i < count; i++) {
     const node = random.pick(nodes);
     changes.set(node.id, { type: someType(node, random), nodeId: node.id });

@@ -39,7 +39,7 @@ const memberRequests: ReadonlySet<string> = new Set(['read-index', 'transfer-lea
 const encoder = new TextEncoder();
 
 /** A step is a millisecond. */
-const lease = { promiseMs: 60, driftMargin, maxPauseMs: 25, refuseVotesAfterStart: true };
+const lease = { promiseMs: 150, driftMargin, maxPauseMs: 25, refuseVotesAfterStart: true };
 
 /** One run. */
 export class Simulation {
@@ -66,7 +66,7 @@ export class Simulation {
     this.#steps = options.steps;
     this.#lossRate = random.pick([0, 0.02, 0.1, 0.25]);
     this.#repeatRate = random.pick([0, 0.05, 0.2]);
-    this.#maxDelay = random.pick([1, 4, 20]);
+    this.#maxDelay = random.pick([1, 4, 20, 60]);
     this.#readsOwnWrites = random.chance(0.5);
     this.#config = {
       electionTicks: 10,
@@ -131,6 +131,7 @@ export class Simulation {
     else if (dice < 0.99) this.#transfer(node);
     else if (dice < 0.995) this.#awake(node)?.reportUnreachable(this.#random.pick(this.#nodes).id);
     else this.#awake(node)?.campaign();
+    if (this.#changesMembers && this.#random.chance(0.01)) this.#changeNetwork();
     if (this.#random.chance(0.01)) this.#stranger(this.#random.pick(this.#nodes));
     for (const each of this.#nodes) this.#handleReady(each);
     this.#checkLeases();
@@ -346,6 +347,10 @@ export class Simulation {
       node.disk.noteConf(entry.index, conf);
       if (node.memory !== node.disk) node.memory.noteConf(entry.index, conf);
       this.tally.changes++;
+    }
+    const last = ready.apply.entries.at(-1)?.index ?? 0;
+    if (last > node.memory.stored.metadata.index) {
+      this.#invariants.membershipAt(node.id, last, node.core.applyConfChange(undefined));
     }
     for (const response of ready.apply.responses) node.core.step(response);
     this.tally.applied += ready.apply.entries.length;
