@@ -1,6 +1,6 @@
 // etcd's suites against our code, and our own scenarios: every directive of every file, output identical. And the command that runs such files: what it counts as failed, and what it says.
 
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -9,6 +9,9 @@ import { runFile } from './run-file.js';
 
 const root = resolve(import.meta.dirname, '../../..');
 const suites = defaultFolder(root, process.env);
+if (!existsSync(suites)) {
+  throw new Error(`etcd's suites are not in ${suites}: set DW_CONFORMANCE_DIR to the folder of etcd-raft.`);
+}
 const scenarios = resolve(import.meta.dirname, '../scenarios');
 
 /** Directives that upstream's files here hold, by folder. */
@@ -138,9 +141,56 @@ describe('the conformance command', () => {
   });
 
   it('writes what was printed, where it is told to, and changes nothing else', async () => {
-    const file = write('x.txt', '# kept\nlog-level none\n----\nwrong\n\nvote\n\n----\nwrong\n# end\n');
+    const file = write(
+      'x.txt',
+      [
+        '# kept',
+        'log-level none',
+        '----',
+        'wrong',
+        '# a comment that stands in the output is part of it',
+        '',
+        'log-level info',
+        '----',
+        'INFO kept, for it is a logger that wrote it',
+        '',
+        'add-nodes 1 voters=(1) \\',
+        '  index=2',
+        '----',
+        '----',
+        'wrong',
+        '',
+        'and blank',
+        '----',
+        '----',
+        '',
+        'raft-state',
+        '----',
+      ].join('\n'),
+    );
     expect(await run('--rewrite', '.')).toBe(1);
-    expect(readFileSync(file, 'utf8')).toMatch(/^# kept\nlog-level none\n----\nok\n\nvote\n/);
+    expect(readFileSync(file, 'utf8').split('\n')).toEqual([
+      '# kept',
+      'log-level none',
+      '----',
+      'ok',
+      '',
+      'log-level info',
+      '----',
+      'INFO kept, for it is a logger that wrote it',
+      '',
+      'add-nodes 1 voters=(1) \\',
+      '  index=2',
+      '----',
+      'ok',
+      '',
+      'raft-state',
+      '----',
+      '1: StateFollower (Voter) Term:0 Lead:0',
+    ]);
+    printed = [];
+    expect(await run('.')).toBe(0);
+    expect(printed).toEqual(['4 directives, 4 passed, 0 failed']);
   });
 
   it.each([[['--nonsense']], [['a', 'b']], [['no-such-folder']], [['--rewrite']]])(

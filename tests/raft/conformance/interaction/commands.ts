@@ -29,6 +29,11 @@ export function firstNode(env: Environment, options: Options): HarnessNode {
   return env.node(options.word(0, 'the number of a node'));
 }
 
+/** A node that is only spoken of: it need not be there yet. */
+function otherNode(id: string): string {
+  return String(wholeNumber(id, 'the other node'));
+}
+
 /** A command to one node, with so many words altogether and no options. */
 export function toNode(
   words: number,
@@ -200,11 +205,11 @@ export const upstreamCommands: CommandTable = {
     showLog(env, node);
   }),
   'raft-state': showStates,
-  'report-unreachable': toNode(2, (node, env, options) => {
-    node.core.reportUnreachable(env.node(options.word(1, 'the other node')).id);
+  'report-unreachable': toNode(2, (node, _env, options) => {
+    node.core.reportUnreachable(otherNode(options.word(1, 'the other node')));
   }),
   'send-snapshot': toNode(2, (node, env, options) => {
-    const to = env.node(options.word(1, 'the other node')).id;
+    const to = otherNode(options.word(1, 'the other node'));
     const snapshot = node.newest;
     const message = makeMessage({ type: 'snapshot', from: node.id, to, term: node.core.term, snapshot });
     env.send([message]);
@@ -229,7 +234,7 @@ export const upstreamCommands: CommandTable = {
   'transfer-leadership': (env, command) => {
     const options = new Options(command, ['from', 'to']).atMost(0, command);
     const from = env.node(options.text('from') ?? '');
-    const to = env.node(options.text('to') ?? '').id;
+    const to = otherNode(options.text('to') ?? '');
     from.core.step(makeMessage({ type: 'transfer-leader', from: to, to: from.id }));
   },
 };
