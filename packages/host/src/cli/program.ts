@@ -49,6 +49,43 @@ function addStatus(program: Command): void {
     async (group, _options, command) =>
       (await import('./commands/groups.js')).snapshotGroup(group, command.optsWithGlobals()),
   );
+  addMembers(part);
+}
+
+function addMembers(part: (usage: string, description: string) => Command): void {
+  part('members <group>', 'who votes and who learns in a group').action(async (group, _options, command) =>
+    (await import('./commands/group-members.js')).showMembers(group, command.optsWithGlobals()),
+  );
+  part('add <group> <nodes...>', 'add nodes to a group: they learn, then they vote')
+    .option('--learner', 'they learn and do not vote')
+    .option('--witness', 'they vote and hold no data')
+    .action(async (group, nodes, _options, command) =>
+      (await import('./commands/group-members.js')).addMembers(group, nodes, command.optsWithGlobals()),
+    );
+  part('promote <group> <nodes...>', 'let learners vote').action(async (group, nodes, _options, command) =>
+    (await import('./commands/group-members.js')).promoteMembers(group, nodes, command.optsWithGlobals()),
+  );
+  part('replace <group> <old> <new>', 'put one node in the place of another, in one step').action(
+    async (group, old, replacement, _options, command) =>
+      (await import('./commands/group-members.js')).replaceMember(
+        group,
+        old,
+        replacement,
+        command.optsWithGlobals(),
+      ),
+  );
+  part('remove <group> <nodes...>', 'remove nodes from a group').action(
+    async (group, nodes, _options, command) =>
+      (await import('./commands/group-members.js')).removeMembers(group, nodes, command.optsWithGlobals()),
+  );
+  part(
+    'recover <group>',
+    'repair a group that lost its majority for good; says first what may be lost, and asks',
+  )
+    .option('--yes', 'do it without asking')
+    .action(async (group, _options, command) =>
+      (await import('./commands/group-members.js')).recoverGroup(group, command.optsWithGlobals()),
+    );
 }
 
 function addKeyValue(program: Command): void {

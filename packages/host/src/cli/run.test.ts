@@ -224,6 +224,51 @@ describe('dw bus', () => {
   });
 });
 
+describe('dw groups: members', () => {
+  const members = { id: 'g1', voters: ['n1', 'w1'], learners: ['n4'], witnesses: ['w1'] };
+  const sent = (): unknown[] => seen.map(({ body }) => JSON.parse(body.toString()) as unknown);
+
+  it('are added, promoted, replaced and removed by one request each, and shown as they are then', async () => {
+    answers['POST /v1/groups/g1/members'] = { body: members };
+    expect(await dw('groups', 'add', 'g1', 'n4', 'n5')).toBe(0);
+    expect(text()).toMatch(/n1 +voter[^]*w1 +witness[^]*n4 +learner/);
+    expect(await dw('groups', 'add', 'g1', 'n4', '--learner')).toBe(0);
+    expect(await dw('groups', 'add', 'g1', 'n4', '--witness')).toBe(0);
+    expect(await dw('groups', 'promote', 'g1', 'n4')).toBe(0);
+    expect(await dw('groups', 'replace', 'g1', 'n1', 'n4')).toBe(0);
+    expect(await dw('groups', 'remove', 'g1', 'n1')).toBe(0);
+    expect(sent()).toEqual([
+      { add: ['n4', 'n5'] },
+      { addLearners: ['n4'] },
+      { addWitnesses: ['n4'] },
+      { add: ['n4'] },
+      { add: ['n4'], remove: ['n1'] },
+      { remove: ['n1'] },
+    ]);
+  });
+
+  it('are shown, and an unknown group is an error', async () => {
+    answers['GET /v1/groups'] = { body: [members] };
+    expect(await dw('groups', 'members', 'g1', '--json')).toBe(0);
+    expect(JSON.parse(text())).toEqual(members);
+    expect(await dw('groups', 'members', 'g2')).toBe(1);
+    expect(err).toContain('group-unknown');
+  });
+
+  it('are recovered only after the plan was shown and confirmed', async () => {
+    const survivor = { node: 'n1', term: 3, lastIndex: 9, lastTerm: 2, commit: 8 };
+    const plan = { group: 'g1', chosen: 'n1', lost: ['n2', 'n3'], warnings: ['what is lost'], token: 't' };
+    answers['POST /v1/groups/g1/recover'] = { body: { plan: { ...plan, survivors: [survivor] } } };
+    expect(await dw('groups', 'recover', 'g1')).toBe(1);
+    expect(text()).toMatch(/n1 +3 +9 +2 +8 +goes on/);
+    expect(text()).toContain('what is lost');
+    expect(err).toContain('not-confirmed');
+    expect(sent()).toEqual([{}]);
+    expect(await dw('groups', 'recover', 'g1', '--yes')).toBe(0);
+    expect(sent()).toEqual([{}, {}, { confirm: 't' }]);
+  });
+});
+
 describe('dw groups, plugins, status', () => {
   it('takes its options before and after the part', async () => {
     answers['POST /v1/groups/g1/transfer'] = { body: {} };
