@@ -49,7 +49,7 @@ const TOLD = {
         'the election timeout in force and what it follows',
       'engine.stalls': 'times the event loop or the process stood still',
       'messages.lostFrames, messages.malformed': 'frames that were not sent, or refused',
-      'disk.writes, .depth, .pendingBytes, .journalBytes, .journalSyncs, .segmentBytes, .mappedSegments':
+      'disk.writes, .depth, .pendingBytes, .journalBytes, .journalSyncs, .segmentBytes, .mappedSegments, .scrubbedBytes, .scrubFailures, .damagedGroups':
         'storage',
       'snapshots.sent': 'snapshots streamed to followers',
       'group.{id}.leader, .nodes, .logEntries, .logBytes, .keys, .elections, .snapshots, .droppedAppends':

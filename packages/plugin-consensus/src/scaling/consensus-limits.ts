@@ -69,6 +69,20 @@ export const CONSENSUS_LIMITS = {
     default: 128 * MIB,
     description: 'Rate of all snapshots together that this node sends to followers; 0 is no limit',
   },
+  hotSegments: {
+    unit: 'segments',
+    min: 0,
+    max: 1_000,
+    default: 3,
+    description: 'Newest sealed segments of each group’s log that are mapped into memory; 0 maps none',
+  },
+  scrubBytesPerSecond: {
+    unit: 'bytes/s',
+    min: 0,
+    max: 4096 * MIB,
+    default: 16 * MIB,
+    description: 'Rate at which sealed segments and snapshots are looked over for damage; 0 rests',
+  },
   maxInflightWrites: {
     unit: 'writes',
     min: 1,

@@ -43,6 +43,7 @@ export class ConsensusScalingManager implements IScalableSubsystem {
     this.limits.onChanged(({ applied }) => {
       const timed = 'minElectionTimeoutMs' in applied || 'electionTimeoutMultiplier' in applied;
       if (timed) this.parts?.engine.followRoundTrips();
+      if ('hotSegments' in applied || 'scrubBytesPerSecond' in applied) this.tuneStorage();
     });
   }
 
@@ -66,6 +67,12 @@ export class ConsensusScalingManager implements IScalableSubsystem {
   /** Shows these parts from now on; undefined when the plugin stops. */
   show(parts: ConsensusParts | undefined): void {
     this.parts = parts;
+    this.tuneStorage();
+  }
+
+  private tuneStorage(): void {
+    const { hotSegments, scrubBytesPerSecond } = this.current;
+    this.parts?.storage.tune({ hotSegments, scrubBytesPerSecond });
   }
 
   async reconfigureLimitsAsync(
@@ -131,6 +138,9 @@ export class ConsensusScalingManager implements IScalableSubsystem {
     metrics.set('disk.journalSyncs', disk.journalSyncs);
     metrics.set('disk.segmentBytes', disk.segmentBytes);
     metrics.set('disk.mappedSegments', disk.mappedSegments);
+    metrics.set('disk.scrubbedBytes', disk.scrubbedBytes);
+    metrics.set('disk.scrubFailures', disk.scrubFailures);
+    metrics.set('disk.damagedGroups', storage.damagedGroups().length);
   }
 
   private addGroups(metrics: Map<string, MetricValue>, { engine }: ConsensusParts): void {

@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { storageOptionInvalid } from './errors.js';
 import { fileMapper } from './mapped-file.js';
 import { NodeStorageFiles } from './node-storage-files.js';
-import type { ScrubSettings } from './scrubber.js';
 import type { SegmentOptions } from './segmented-raft-log.js';
 import type { StorageFiles } from './storage-files.js';
+import type { StorageTuning } from './types.js';
 
 const MIB = 1024 * 1024;
 
@@ -69,7 +69,9 @@ export interface StorageSettings {
   readonly cacheBytes: number;
   readonly cacheBytesPerGroup: number;
   readonly keepDamaged: number;
-  readonly scrub: ScrubSettings;
+  readonly scrubIntervalMs: number;
+  /** What is in force; replaced part by part while the storage runs. */
+  readonly tuning: { -readonly [name in keyof StorageTuning]: number };
   readonly openLog: OpenLog;
   readonly files: StorageFiles;
   readonly clock: Clock;
@@ -81,14 +83,18 @@ export function settingsOf(options: FileNodeStorageOptions): StorageSettings {
   const maxRecordBytes = bounded('maxRecordBytes', options.maxRecordBytes ?? 8 * MIB, 4096, 64 * MIB);
   const clock = options.clock ?? new SystemClock(false);
   const ids = options.randomBytes ?? randomBytes;
+  const tuning = checkTuning({
+    hotSegments: options.mappedSegments ?? 3,
+    scrubBytesPerSecond: options.scrubBytesPerSecond ?? 16 * MIB,
+  });
   const checkpointBytes = bounded('checkpointBytes', options.checkpointBytes ?? 32 * MIB, 1, 1024 * MIB);
   return {
     journalDirectory: join(options.directory, 'journal'),
     segments: {
       entriesPerSegment: bounded('entriesPerSegment', options.entriesPerSegment ?? 10_000, 1, 1_000_000),
       maxSegmentBytes: bounded('maxSegmentBytes', options.maxSegmentBytes ?? 256 * MIB, 4096, 1024 * MIB),
-      mappedSegments: bounded('mappedSegments', options.mappedSegments ?? 3, 0, 1_000),
-      mapper: options.mappedSegments === 0 ? undefined : fileMapper(),
+      mappedSegments: () => tuning.hotSegments,
+      mapper: fileMapper,
     },
     checkpointBytes,
     maxRecordBytes,
@@ -98,15 +104,21 @@ export function settingsOf(options: FileNodeStorageOptions): StorageSettings {
     cacheBytes: bounded('cacheBytes', options.cacheBytes ?? 64 * MIB, 0, 4096 * MIB),
     cacheBytesPerGroup: bounded('cacheBytesPerGroup', options.cacheBytesPerGroup ?? MIB, 0, 1024 * MIB),
     keepDamaged: bounded('keepDamaged', options.keepDamaged ?? 5, 1, 1000),
-    scrub: {
-      bytesPerSecond: bounded('scrubBytesPerSecond', options.scrubBytesPerSecond ?? 16 * MIB, 0, 4096 * MIB),
-      intervalMs: bounded('scrubIntervalMs', options.scrubIntervalMs ?? 6 * HOUR_MS, 1, 1_000 * HOUR_MS),
-    },
+    scrubIntervalMs: bounded('scrubIntervalMs', options.scrubIntervalMs ?? 6 * HOUR_MS, 1, 1_000 * HOUR_MS),
+    tuning,
     openLog: options.openLog ?? openFileLog(maxRecordBytes, checkpointBytes, clock, ids),
     files: options.files ?? new NodeStorageFiles(options.directory),
     clock,
     randomBytes: ids,
   };
+}
+
+/** Checks what is to be changed. @throws DwError `raft-storage-invalid-option`. */
+export function checkTuning<T extends Partial<StorageTuning>>(tuning: T): T {
+  const { hotSegments, scrubBytesPerSecond } = tuning;
+  if (hotSegments !== undefined) bounded('mappedSegments', hotSegments, 0, 1_000);
+  if (scrubBytesPerSecond !== undefined) bounded('scrubBytesPerSecond', scrubBytesPerSecond, 0, 4096 * MIB);
+  return { ...tuning };
 }
 
 function openFileLog(

@@ -9,6 +9,7 @@ import type { FileGroupStorage, GroupHost } from './file-group-storage.js';
 import {
   type FileNodeStorageOptions,
   type StorageSettings,
+  checkTuning,
   settingsOf,
 } from './file-node-storage-options.js';
 import { GroupLives } from './group-lives.js';
@@ -29,6 +30,7 @@ import type {
   NodeStorage,
   NodeStorageStatistics,
   StorageState,
+  StorageTuning,
 } from './types.js';
 
 /** A {@link NodeStorage} in the files of a directory. Made by {@link FileNodeStorage.open}. */
@@ -116,7 +118,7 @@ export class FileNodeStorage implements NodeStorage {
     };
     this.#scrubber = new Scrubber(
       settings.clock,
-      settings.scrub,
+      { bytesPerSecond: () => settings.tuning.scrubBytesPerSecond, intervalMs: settings.scrubIntervalMs },
       () => [...this.#groups.values()].filter(({ groupId }) => !this.#lives.isDamaged(groupId)),
       (damage) => this.#found(damage),
     );
@@ -178,6 +180,12 @@ export class FileNodeStorage implements NodeStorage {
     const state = this.#state;
     if (state.state === 'failed') queueMicrotask(() => listener(state.error));
     else this.#listeners.push(listener);
+  }
+
+  tune(tuning: Partial<StorageTuning>): void {
+    Object.assign(this.settings.tuning, checkTuning(tuning));
+    for (const { writer } of this.#groups.values()) writer.mapNewest();
+    if (this.#identity !== undefined && this.#state.state === 'open') this.#scrubber.start();
   }
 
   statistics(): NodeStorageStatistics {

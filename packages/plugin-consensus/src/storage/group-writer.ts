@@ -112,6 +112,11 @@ export class GroupWriter {
     return this.segments.sealed;
   }
 
+  /** Maps as many of the newest sealed segments as are to be mapped now. */
+  mapNewest(): void {
+    if (!this.retired) this.segments.mapNewest();
+  }
+
   /** Whether a segment is still part of the log. */
   hasSegment(segment: Segment): boolean {
     return this.segments.has(segment);

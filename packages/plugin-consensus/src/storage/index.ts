@@ -11,4 +11,5 @@ export type {
   NodeStorage,
   NodeStorageStatistics,
   StorageState,
+  StorageTuning,
 } from './types.js';

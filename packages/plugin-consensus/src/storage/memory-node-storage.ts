@@ -160,6 +160,9 @@ export class MemoryNodeStorage implements NodeStorage {
     else this.#listeners.push(listener);
   }
 
+  /** Memory has no segments to map and nothing to look over. */
+  tune(): void {}
+
   statistics(): NodeStorageStatistics {
     return {
       journalBytes: 0,

@@ -5,10 +5,10 @@ import { type Clock, sleep } from '@datawarehouse/sdk';
 import { damageOf } from './group-damage.js';
 import type { GroupDamage } from './types.js';
 
-/** How much is read, and when. */
+/** How much is read, and when. Asked for at each use. */
 export interface ScrubSettings {
   /** Bytes a second; 0: nothing is looked over. */
-  readonly bytesPerSecond: number;
+  readonly bytesPerSecond: () => number;
   /** Ms from the end of one pass to the next. */
   readonly intervalMs: number;
 }
@@ -22,6 +22,8 @@ export interface ScrubGroup {
 
 /** Ms before the first pass: a node that starts has better things to read. */
 const FIRST_DELAY_MS = 1_000;
+/** Ms between two looks at whether it is to go on, once it was told to rest in the middle. */
+const REST_MS = 1_000;
 
 /** The task that looks over a node's groups. Its owner starts and stops it. */
 export class Scrubber {
@@ -51,8 +53,9 @@ export class Scrubber {
     return this.#failures;
   }
 
+  /** Begins, unless it is to rest. Calling it again does nothing. */
   start(): void {
-    if (this.settings.bytesPerSecond === 0) return;
+    if (this.settings.bytesPerSecond() === 0 || this.#stopping.signal.aborted) return;
     this.#running ??= this.#run();
   }
 
@@ -82,7 +85,8 @@ export class Scrubber {
   }
 
   async #pace(bytes: number): Promise<void> {
-    await sleep(this.clock, (bytes * 1000) / this.settings.bytesPerSecond, this.#stopping.signal);
+    while (this.settings.bytesPerSecond() === 0) await sleep(this.clock, REST_MS, this.#stopping.signal);
+    await sleep(this.clock, (bytes * 1000) / this.settings.bytesPerSecond(), this.#stopping.signal);
     this.#bytes += bytes;
   }
 

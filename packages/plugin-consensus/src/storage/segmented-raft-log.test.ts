@@ -48,6 +48,7 @@ async function open(
   manifests: readonly SegmentManifest[],
   mapped = true,
   entriesPerSegment = 10,
+  hot = 3,
 ): Promise<{ log: SegmentedRaftLog; terms: TermRuns }> {
   const terms = new TermRuns();
   const log = await SegmentedRaftLog.open(
@@ -56,8 +57,8 @@ async function open(
     {
       entriesPerSegment,
       maxSegmentBytes: 1_000_000,
-      mappedSegments: 3,
-      mapper: mapped ? fileMapper() : undefined,
+      mappedSegments: () => hot,
+      mapper: () => (mapped ? fileMapper() : undefined),
     },
     manifests,
     segmentFilesOf(await readdir(directory), 'g'),

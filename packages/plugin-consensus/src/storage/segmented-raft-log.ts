@@ -18,10 +18,10 @@ export interface SegmentOptions {
   readonly entriesPerSegment: number;
   /** A file that passes this is sealed before it is full, so that offsets and maps stay handy. */
   readonly maxSegmentBytes: number;
-  /** How many of the newest sealed segments are mapped. */
-  readonly mappedSegments: number;
-  /** Undefined: all are read by position. */
-  readonly mapper: FileMapper | undefined;
+  /** How many of the newest sealed segments are mapped, now. */
+  readonly mappedSegments: () => number;
+  /** Loads what maps; without one all are read by position. */
+  readonly mapper: () => FileMapper | undefined;
 }
 
 /** Bytes encoded and written in one go, so that no turn of the event loop is long. */
@@ -79,7 +79,7 @@ export class SegmentedRaftLog {
     for (const name of present) {
       if (!named.has(name)) await files.remove(name);
     }
-    log.#mapNewest();
+    log.mapNewest();
     return log;
   }
 
@@ -279,17 +279,17 @@ export class SegmentedRaftLog {
 
   async #seal(segment: Segment): Promise<void> {
     await segment.seal();
-    this.#mapNewest();
+    this.mapNewest();
   }
 
-  #mapNewest(): void {
-    const { mapper, mappedSegments } = this.options;
-    if (mapper === undefined) return;
-    let left = mappedSegments;
+  /** Maps the newest sealed segments, and lets go of the maps of others. */
+  mapNewest(): void {
+    let left = this.options.mappedSegments();
+    const mapper = left > 0 ? this.options.mapper() : undefined;
     for (let at = this.#segments.length - 1; at >= 0; at--) {
       const segment = this.#segments[at] as Segment;
       if (!segment.sealed) continue;
-      if (left > 0) segment.map(mapper);
+      if (left > 0 && mapper !== undefined) segment.map(mapper);
       else segment.unmap();
       left--;
     }

@@ -98,6 +98,14 @@ export interface GroupStorage extends RaftStorage {
   compact(index: number): Promise<void>;
 }
 
+/** What can be changed of a storage while it runs. */
+export interface StorageTuning {
+  /** How many of each group's newest sealed segments are mapped into memory; 0 maps none. */
+  readonly hotSegments: number;
+  /** Bytes a second at which sealed files are looked over for damage; 0 rests. */
+  readonly scrubBytesPerSecond: number;
+}
+
 /** The storage of one node. */
 export interface NodeStorage {
   readonly status: StorageState;
@@ -134,6 +142,8 @@ export interface NodeStorage {
   write(writes: readonly GroupWrite[]): Promise<void>;
   /** Told once when the storage fails. */
   onFailed(listener: (error: Error) => void): void;
+  /** Changes what is given, from now on. */
+  tune(tuning: Partial<StorageTuning>): void;
   statistics(): NodeStorageStatistics;
   close(): Promise<void>;
 }
