@@ -114,6 +114,24 @@ export async function freePorts(count: number): Promise<number[]> {
   return found;
 }
 
+/** A port from which on those of `nodes` nodes are free, by the scheme of `dw up`: HTTP, peers 100 above, clients 200. */
+export async function freePortBlock(nodes = 6): Promise<number> {
+  for (let base = 25_000 + (process.pid % 500) * 10; base < 32_000; base += 300) {
+    const wanted = [0, 100, 200].flatMap((step) => Array.from({ length: nodes }, (_, n) => base + step + n));
+    const free = await Promise.all(wanted.map(isFree));
+    if (free.every(Boolean)) return base;
+  }
+  throw new Error('no block of ports is free');
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+  });
+}
+
 /** Asks again and again until `attempt` gives something other than undefined; rejects after `timeoutMs`. */
 export async function eventually<T>(
   what: string,

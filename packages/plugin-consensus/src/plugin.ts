@@ -87,7 +87,7 @@ export class UltimateConsensusPlugin extends ConsensusPluginBase {
       store: context.store,
       path: context.storePath('directory'),
       formerPath: context.storePath('groups'),
-      configured: config['joins'] === true ? undefined : configuredCluster(cluster, own, config),
+      configured: node.joins === true ? undefined : configuredCluster(cluster, own, config),
     });
     context.onDispose(() => directory.stop());
     const replicas = await NodeReplicas.open({

@@ -49,6 +49,11 @@ export function clusterFileDamaged(file: string, cause: unknown): DwError {
   });
 }
 
+/** A node cannot join a running cluster. */
+export function cannotJoin(why: string, hint: string): DwError {
+  return new DwError({ code: 'join-refused', message: `the node cannot join: ${why}`, hint });
+}
+
 /** A node of a local cluster did not come up. */
 export function nodeDidNotStart(node: string, why: string): DwError {
   return new DwError({

@@ -25,7 +25,17 @@ function addLocal(program: Command): void {
   program
     .command('start')
     .description('start one host and keep it running until SIGTERM or Ctrl-C')
-    .requiredOption('--config <file>', 'configuration of the node (JSON)')
+    .option(
+      '--config <file>',
+      'configuration of the node (JSON); with --join, what it says beside the addresses',
+    )
+    .option('--join <url>', 'join the running cluster of this host; the same command starts the node again')
+    .option('--node-id <id>', 'with --join: id of the new node (default: the next free one)')
+    .option('--data-dir <dir>', 'with --join: where the node keeps its data (default data/joined)')
+    .option('--http-port <port>', 'with --join: its HTTP port', integer(1, 65_535))
+    .option('--peer-port <port>', 'with --join: its port for peers', integer(1, 65_535))
+    .option('--client-port <port>', 'with --join: its port for clients', integer(1, 65_535))
+    .option('--token <token>', 'with --join: token of the cluster; better given as DW_TOKEN')
     .option('--plugin <dir...>', 'folders of plugins to load beside those of the configuration')
     .option('--supervised', 'stop when standard input closes; for processes that start hosts')
     .action(async (options) => (await import('./commands/start.js')).start(options));

@@ -61,6 +61,10 @@ export const NodeConfigSchema = Type.Object(
     ),
     client: Type.Optional(Type.Object({ host: Type.Optional(HostName), port: Type.Optional(Port) }, closed)),
     peers: Type.Optional(Type.Record(Type.String(), Type.String({ minLength: 1, maxLength: 300 }))),
+    joins: Type.Boolean({
+      default: false,
+      description: 'the node joins a running cluster and learns from it what "peers" leaves out',
+    }),
     plugins: Type.Optional(Type.Array(PluginEntrySchema, { maxItems: 10_000 })),
     extraPlugins: Type.Optional(Type.Array(PluginEntrySchema, { maxItems: 10_000 })),
     log: Type.Object(

@@ -45,6 +45,7 @@ describe('the configuration of a node', () => {
         healthEveryMs: 1_000,
       },
       insecure: false,
+      joins: false,
     });
   });
 

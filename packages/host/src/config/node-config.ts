@@ -64,6 +64,8 @@ export interface NodeConfig {
   readonly client: { readonly host: string; readonly port: number };
   /** `host:port` of the peer listener of every node by node id, this one included. */
   readonly peers: Readonly<Record<string, string>>;
+  /** Whether the node joins a running cluster, and learns from it what `peers` leaves out. */
+  readonly joins: boolean;
   /** Undefined: all plugins that ship. */
   readonly plugins: readonly PluginEntry[] | undefined;
   /** Plugins beside those of `plugins`, or beside all that ship. */

@@ -12,7 +12,7 @@ export const HOST_VERSION = (
 
 /** The node as plugins see it. `httpUrl` is known once the HTTP listener is open. */
 export function nodeInfoOf(config: NodeConfig, httpUrl: string): NodeInfo {
-  const { nodeId, clusterId, http, peer, client, peers } = config;
+  const { nodeId, clusterId, http, peer, client, peers, joins } = config;
   return Object.freeze({
     nodeId,
     clusterId,
@@ -25,5 +25,6 @@ export function nodeInfoOf(config: NodeConfig, httpUrl: string): NodeInfo {
       ...(http.token !== undefined && { authorize: tokenCheck(http.token) }),
     }),
     peers: Object.freeze({ ...peers }),
+    joins,
   });
 }

@@ -44,6 +44,8 @@ export interface NodeInfo {
   readonly client: ClientEndpoint | undefined;
   /** `host:port` of every node's peer listener by node id, this node included. */
   readonly peers: Readonly<Record<string, string>>;
+  /** Whether it joins a running cluster: it begins nothing of its own, but learns from its peers what there is. */
+  readonly joins?: boolean;
 }
 
 /** Services that cross plugins. */

@@ -2,11 +2,12 @@
 // written once; a later `dw up` finds the same cluster again or is refused.
 
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Type } from '@datawarehouse/sdk';
 import { SchemaChecker } from '../../schema/schema-checker.js';
 import { clusterContradicts, clusterFileDamaged, UsageError } from '../errors.js';
+import { readText, writeDurably } from './files.js';
 
 /** A kept local cluster. */
 export interface ClusterDescription {
@@ -31,7 +32,7 @@ export interface LocalNode {
 
 const DEFAULTS = { nodes: 3, basePort: 7_400 } as const;
 /** Peers listen this much above HTTP, clients of the framed protocol this much again. */
-const PORT_STEP = 100;
+export const PORT_STEP = 100;
 const HOST = '127.0.0.1';
 
 const Schema = Type.Object(
@@ -42,28 +43,6 @@ const Schema = Type.Object(
   },
   { additionalProperties: false },
 );
-
-async function readText(file: string): Promise<string | undefined> {
-  try {
-    return await readFile(file, 'utf8');
-  } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw thrown;
-  }
-}
-
-/** Writes a file whole or not at all, and to the disk. */
-async function writeDurably(file: string, text: string): Promise<void> {
-  const temporary = `${file}.${process.pid}.tmp`;
-  await writeFile(temporary, text, { flush: true });
-  await rename(temporary, file);
-  const directory = await open(join(file, '..'), 'r');
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
-}
 
 function parse(file: string, text: string): ClusterDescription {
   let value: unknown;

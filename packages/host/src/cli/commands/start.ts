@@ -2,16 +2,21 @@
 
 import { resolve as resolvePath } from 'node:path';
 import { loadNodeConfig } from '../../config/node-config.js';
-import { EXIT } from '../errors.js';
+import type { JoinWish } from '../cluster/join-cluster.js';
+import { EXIT, UsageError } from '../errors.js';
 import { printLine } from '../output.js';
 
 /** What `dw start` is asked for. */
-export interface StartOptions {
-  readonly config: string;
+export interface StartOptions extends JoinWish {
+  readonly config?: string;
+  /** URL of a host of the cluster to join. */
+  readonly join?: string;
   readonly supervised?: boolean;
   /** Folders of plugins to load beside those of the configuration. */
   readonly plugin?: readonly string[];
 }
+
+const JOIN_ONLY = ['nodeId', 'dataDir', 'httpPort', 'peerPort', 'clientPort', 'token'] as const;
 
 /** A host that hangs while it stops is left behind after this; each step of the stop has a shorter deadline. */
 const STOP_MS = 60_000;
@@ -39,9 +44,24 @@ function stopRequested(supervised: boolean): Promise<string> {
   });
 }
 
+async function configFileOf({ config, join, ...wish }: StartOptions): Promise<string> {
+  if (join !== undefined) {
+    const { joinCluster } = await import('../cluster/join-cluster.js');
+    return joinCluster(join, { ...wish, ...(config === undefined ? {} : { config }) });
+  }
+  if (config === undefined) throw new UsageError('dw start needs --config FILE, or --join URL');
+  const stray = JOIN_ONLY.find((name) => wish[name] !== undefined);
+  if (stray !== undefined) throw new UsageError(`--${kebab(stray)} is for --join only; set it in ${config}`);
+  return config;
+}
+
+function kebab(name: string): string {
+  return name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
 /** `dw start`. Resolves when the host has stopped because it was asked to. */
 export async function start(options: StartOptions): Promise<void> {
-  const loaded = await loadNodeConfig(options.config);
+  const loaded = await loadNodeConfig(await configFileOf(options));
   const given = (options.plugin ?? []).map((folder) => ({ package: resolvePath(folder) }));
   const config = { ...loaded, extraPlugins: [...loaded.extraPlugins, ...given] };
   const stop = stopRequested(options.supervised === true);

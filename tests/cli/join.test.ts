@@ -1,0 +1,124 @@
+// A fourth process joins a running cluster with one command, and is one of its nodes from then on.
+
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { TestProcess, eventually, freePortBlock } from '../support/processes.js';
+
+interface ClusterView {
+  readonly nodes: readonly { readonly id: string; readonly state: string; readonly http: string }[];
+}
+
+let directory: string;
+let base: number;
+let up: TestProcess;
+let fourth: TestProcess | undefined;
+
+const url = (n: number): string => `http://127.0.0.1:${base + n - 1}`;
+
+async function get<T>(n: number, path: string): Promise<T> {
+  return (await (await fetch(url(n) + path)).json()) as T;
+}
+
+async function post(n: number, path: string, body: unknown): Promise<{ status: number; body: unknown }> {
+  const response = await fetch(url(n) + path, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+  return { status: response.status, body: await response.json() };
+}
+
+function joinIt(): TestProcess {
+  return TestProcess.dw('n4', ['start', '--join', url(1), '--data-dir', join(directory, 'fourth')]);
+}
+
+async function ready(n: number): Promise<void> {
+  await eventually(`n${n} ready`, async () => {
+    const response = await fetch(`${url(n)}/readyz`);
+    await response.arrayBuffer();
+    return response.ok ? true : undefined;
+  });
+}
+
+async function alive(n: number, nodes: string): Promise<void> {
+  await eventually(`n${n} sees ${nodes}`, async () => {
+    const view = await get<ClusterView>(n, '/v1/cluster');
+    const ids = view.nodes.filter(({ state }) => state === 'alive').map(({ id }) => id);
+    return ids.join(' ') === nodes && view.nodes.length === ids.length ? true : undefined;
+  });
+}
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'dw-join-'));
+  base = await freePortBlock();
+  up = TestProcess.dw('up', ['up', '--base-port', String(base), '--data-dir', join(directory, 'data')]);
+  await up.until(`ready ${url(1)}`);
+});
+
+afterEach(async () => {
+  await fourth?.kill();
+  up.signal('SIGTERM');
+  await up.exited;
+  await rm(directory, { recursive: true });
+});
+
+it('joins by one command, serves every key, votes when asked to, and comes back after a kill', async () => {
+  fourth = joinIt();
+  await fourth.until(`ready ${url(4)}`);
+  await ready(4);
+  for (const n of [1, 2, 3, 4]) await alive(n, 'n1 n2 n3 n4');
+
+  // It has no replica, and everything can be written and read through it.
+  for (const key of ['a', 'b', 'c', 'd', 'e', 'f']) {
+    const written = await fetch(`${url(4)}/v1/kv/${key}`, { method: 'PUT', body: `value of ${key}` });
+    expect(written.status).toBe(200);
+    expect(await (await fetch(`${url(2)}/v1/kv/${key}`)).text()).toBe(`value of ${key}`);
+    expect(await (await fetch(`${url(4)}/v1/kv/${key}`)).text()).toBe(`value of ${key}`);
+  }
+
+  expect(await post(4, '/v1/groups/group-1/members', { add: ['n4'] })).toMatchObject({
+    status: 200,
+    body: { voters: ['n1', 'n2', 'n3', 'n4'] },
+  });
+  // Where groups are found is known everywhere, and the directory is no group of users.
+  await eventually('the directory knows it', async () => {
+    const { groups } = await get<{ groups: { id: string; voters: string[] }[] }>(2, '/v1/cluster/directory');
+    return groups.find(({ id }) => id === 'group-1')?.voters.includes('n4') === true ? true : undefined;
+  });
+  expect((await get<{ id: string }[]>(1, '/v1/groups')).map(({ id }) => id)).not.toContain('directory');
+  expect((await get<{ id: string }[]>(1, '/v1/groups?system=true')).map(({ id }) => id)).toContain(
+    'directory',
+  );
+
+  await fourth.kill();
+  fourth = joinIt();
+  await fourth.until(`ready ${url(4)}`);
+  await ready(4);
+  await alive(1, 'n1 n2 n3 n4');
+  expect(await (await fetch(`${url(4)}/v1/kv/a`)).text()).toBe('value of a');
+  const config = JSON.parse(await readFile(join(directory, 'fourth', 'node.json'), 'utf8')) as {
+    nodeId: string;
+  };
+  expect(config.nodeId).toBe('n4');
+}, 120_000);
+
+it('refuses an id of another node, and answers whoever asks again', async () => {
+  const mine = { peer: '127.0.0.1:1', http: 'http://127.0.0.1:2' };
+  const first = await post(2, '/v1/cluster/join', mine);
+  expect(first).toMatchObject({ status: 200, body: { nodeId: 'n4', groups: 3, votersPerGroup: 3 } });
+  expect((await post(3, '/v1/cluster/join', mine)).body).toMatchObject({ nodeId: 'n4' });
+  expect(await post(1, '/v1/cluster/join', { ...mine, nodeId: 'n2' })).toMatchObject({
+    status: 409,
+    body: { code: 'node-id-taken' },
+  });
+  expect(await post(1, '/v1/cluster/join', { ...mine, nodeId: 'n9' })).toMatchObject({
+    status: 409,
+    body: { code: 'node-address-taken' },
+  });
+  for (const wrong of [{ ...mine, peer: 'x' }, { ...mine, nodeId: '../x' }, { ...mine, peer: 'a:0' }, {}]) {
+    expect((await post(1, '/v1/cluster/join', wrong)).status).toBeGreaterThanOrEqual(400);
+    expect((await post(1, '/v1/cluster/join', wrong)).status).toBeLessThan(500);
+  }
+}, 120_000);
