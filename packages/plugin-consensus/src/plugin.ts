@@ -36,6 +36,9 @@ import { clusterRoutes } from './http/cluster-routes.js';
 import { groupRoutes } from './http/group-routes.js';
 import { keyValueRoutes } from './http/kv-routes.js';
 import { sessionRoutes } from './http/session-routes.js';
+import { healthOf } from './health.js';
+import { MachineGroups } from './machines/machine-groups.js';
+import { MachineRecord } from './machines/machine-record.js';
 import { ConsensusScalingManager } from './scaling/consensus-scaling-manager.js';
 import type { NodeStorage } from './storage/index.js';
 import { FileNodeStorage } from './storage/index.js';
@@ -48,6 +51,7 @@ const MAX_PENDING_BYTES = 512 * 1024 * 1_024;
 interface Running {
   readonly context: PluginContext;
   readonly directory: ClusterService;
+  readonly machines: MachineGroups;
   readonly storage: NodeStorage;
   readonly engine: MultiRaftEngine;
   readonly replicas: NodeReplicas;
@@ -100,6 +104,20 @@ export class UltimateConsensusPlugin extends ConsensusPluginBase {
       log,
       placements: directory.placements(),
     });
+    const record = await MachineRecord.open(context.store, context.storePath('machines'));
+    const machines = new MachineGroups(
+      {
+        nodeId: node.nodeId,
+        storageId: storage.storageId,
+        directory,
+        record,
+        onDisk: () => storage.groupIds,
+        clock,
+        log,
+      },
+      new Map([[DIRECTORY_MACHINE, directory.createState]]),
+    );
+    context.onDispose(() => machines.stop());
     const { table } = directory;
     const groupOf = (key: string): string => table.groupOf(key);
     const engine = new MultiRaftEngine({
@@ -110,7 +128,7 @@ export class UltimateConsensusPlugin extends ConsensusPluginBase {
       log,
       limits,
       gate: replicas.gate,
-      machines: new Map([[DIRECTORY_MACHINE, directory.createState]]),
+      machines: machines.factories,
       onLeaderChanged: (group) => this.leaderChanged(group),
       onMembersChanged: (group) => this.groupsChanged(group, 'members'),
       onReplicasChanged: (group, change) => this.groupsChanged(group, change),
@@ -118,7 +136,7 @@ export class UltimateConsensusPlugin extends ConsensusPluginBase {
     const router = new GroupRouter(engine, transport, clock, log, table, groupOf, limits);
     replicas.attach(engine, router);
     const store = new KeyValueService(router, () => table.keyGroups(), groupOf, limits);
-    const service = new ConsensusEngineService(engine, router, transport, table, groupOf);
+    const service = new ConsensusEngineService(engine, router, transport, table, groupOf, machines);
     context.onDispose(async () => {
       replicas.stop();
       router.stop();
@@ -136,7 +154,7 @@ export class UltimateConsensusPlugin extends ConsensusPluginBase {
       limits,
     });
     context.onDispose(() => clients.stop());
-    this.running = { context, directory, storage, engine, replicas, router, service, clients };
+    this.running = { context, directory, machines, storage, engine, replicas, router, service, clients };
     services.provide(CONSENSUS_ENGINE, service);
     services.provide(KEY_VALUE_STORE, store);
     this.scaling.show({ engine, storage, router, store, transport, groups: table });
@@ -151,7 +169,7 @@ export class UltimateConsensusPlugin extends ConsensusPluginBase {
     for (const route of [
       ...routes,
       ...sessions,
-      ...groupRoutes({ router, engine, replicas }, table),
+      ...groupRoutes({ router, engine, replicas, machines }, table),
       ...nodes,
     ]) {
       context.routes.add(route);
@@ -159,10 +177,11 @@ export class UltimateConsensusPlugin extends ConsensusPluginBase {
   }
 
   override async activateAsync(): Promise<void> {
-    const { engine, router, directory, replicas, clients } = this.parts();
+    const { engine, router, directory, machines, replicas, clients } = this.parts();
     if (directory.standing === 'retired') await engine.start([]);
     else await replicas.start(engine);
     await directory.start({ engine, router, replicas });
+    machines.start(engine);
     await clients.start();
   }
 
@@ -176,6 +195,7 @@ export class UltimateConsensusPlugin extends ConsensusPluginBase {
     this.running = undefined;
     this.scaling.show(undefined);
     await running.clients.stop();
+    running.machines.stop();
     running.replicas.stop();
     await running.directory.stop();
     running.router.stop();
@@ -184,32 +204,7 @@ export class UltimateConsensusPlugin extends ConsensusPluginBase {
   }
 
   override checkHealthAsync(): HealthCheckResult {
-    const { engine, replicas, directory } = this.parts();
-    const { obstacle } = replicas;
-    if (engine.failure !== undefined) {
-      return { status: 'unhealthy', message: `storage-failed: ${engine.failure.message}` };
-    }
-    if (obstacle !== undefined) return { status: 'unhealthy', message: obstacle };
-    if (directory.standing === 'retired') {
-      return { status: 'unhealthy', message: 'retired: this node is no member of the cluster any more' };
-    }
-    if (directory.standing === 'joining') {
-      return {
-        status: 'unhealthy',
-        message: 'joining: the directory of the cluster does not name this node yet',
-      };
-    }
-    const failed = engine.all().filter((group) => group.failed !== undefined);
-    if (failed.length > 0) {
-      return { status: 'unhealthy', message: `failed groups: ${failed.map(({ id }) => id).join(', ')}` };
-    }
-    // Keys are served also while the directory has no leader.
-    const leaderless = userGroups(engine).filter((group) => group.leader === undefined);
-    if (leaderless.length === 0) return { status: 'healthy' };
-    return {
-      status: 'unhealthy',
-      message: `no leader known for ${leaderless.map(({ id }) => id).join(', ')}`,
-    };
+    return healthOf(this.parts());
   }
 
   /**

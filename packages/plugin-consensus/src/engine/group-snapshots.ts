@@ -35,6 +35,8 @@ export class GroupSnapshots {
   private running: Promise<number> | undefined;
   private skip = 0;
   private takenCount = 0;
+  /** Index of the last snapshot in which a machine that keeps itself was written out. */
+  private copyIndex: number | undefined;
 
   constructor(
     private readonly group: RaftGroup,
@@ -112,7 +114,59 @@ export class GroupSnapshots {
     this.group.reportSnapshot(node, false);
   }
 
-  private async save(tail: number): Promise<number> {
+  /** Ends with the group: lets a snapshot that is being taken end, and closes the state. Never rejects. */
+  async close(): Promise<void> {
+    await this.idle();
+    try {
+      await this.group.state.close();
+    } catch (error) {
+      const fields = { group: this.group.id, reason: errorMessage(error) };
+      this.host.log.warn(fields, 'a state machine could not be closed');
+    }
+  }
+
+  /** Calls `send` when there is a snapshot that a peer can use; when there can be none, says so to the core. */
+  readyFor(peer: string, metadataOnly: boolean, send: () => void): void {
+    if (metadataOnly || !this.needsCopy) {
+      send();
+      return;
+    }
+    this.copyForOthers().then(send, (error: unknown) => {
+      const fields = { group: this.group.id, peer, reason: errorMessage(error) };
+      this.host.log.warn(fields, 'could not write a state machine out for a peer');
+      this.group.reportSnapshot(peer, false);
+    });
+  }
+
+  /**
+   * Whether the newest snapshot is of no use to another node: the state machine keeps itself, and is not written out in
+   * it.
+   */
+  private get needsCopy(): boolean {
+    const { state, storage } = this.group;
+    return state.keepsItself && storage.snapshot()?.metadata.index !== this.copyIndex;
+  }
+
+  /** Takes a snapshot in which the state machine is written out for other nodes. @throws DwError `snapshot-unavailable`. */
+  private async copyForOthers(): Promise<void> {
+    await this.idle();
+    if (!this.needsCopy) return;
+    const { id, storage, lastApplied } = this.group;
+    if ((storage.snapshot()?.metadata.index ?? 0) >= lastApplied) {
+      // There can be one snapshot of an index: another entry makes room for the next.
+      this.group.proposeNothing();
+      throw snapshotUnavailable(id, 'one without the machine is the newest; the next has it');
+    }
+    if (this.stopped()) throw snapshotUnavailable(id, 'the group stands still');
+    this.running = this.save(KEEP_ALL, true);
+    try {
+      this.copyIndex = await this.running;
+    } finally {
+      this.running = undefined;
+    }
+  }
+
+  private async save(tail: number, complete = false): Promise<number> {
     const { storage, state, id } = this.group;
     const index = this.group.lastApplied;
     if (index === 0) throw snapshotUnavailable(id, 'nothing was applied yet');
@@ -122,7 +176,9 @@ export class GroupSnapshots {
       // All are of this moment: the view does not change with what is applied while it is written, and the members are
       // those at this index, whatever the core has heard of since.
       const { conf } = this.group;
-      const chunks = state.snapshot();
+      const chunks = state.snapshot(complete);
+      // A machine that keeps itself must have on disk what the log will be let go for.
+      await state.sync();
       await storage.saveSnapshot({ index, term, conf }, chunks);
       this.takenCount++;
       this.host.log.info({ group: id, index }, 'took a snapshot');

@@ -204,7 +204,9 @@ export class MultiRaftEngine implements GroupHost {
   async start(placements: readonly GroupPlacement[]): Promise<void> {
     const known = new Set(this.options.storage.groupIds);
     for (const placement of placements) {
-      if (placement.voters.includes(this.nodeId) || known.has(placement.id)) await this.openPlaced(placement);
+      if (!placement.voters.includes(this.nodeId) && !known.has(placement.id)) continue;
+      if (this.hasMachine(placement.machine)) await this.openPlaced(placement);
+      else this.log.warn({ group: placement.id }, 'the group waits for its state machine to be registered');
     }
     this.listen();
     this.state = 'running';
@@ -279,7 +281,7 @@ export class MultiRaftEngine implements GroupHost {
     for (const disposable of this.disposables.splice(0).toReversed()) disposable[Symbol.dispose]();
     this.scheduled?.cancel();
     for (const group of this.replicas.all()) group.stop(engineNotRunning(), 'the node stopped');
-    await Promise.all(this.replicas.all().map((group) => group.snapshots.idle()));
+    await Promise.all(this.replicas.all().map((group) => group.snapshots.close()));
     const writes = this.disk.takeLazy();
     if (writes.length === 0 || this.options.storage.status.state !== 'open') return;
     await this.options.storage.write(writes).catch((error: unknown) => {
@@ -317,7 +319,9 @@ export class MultiRaftEngine implements GroupHost {
       void group.snapshots.renewFor(message.to);
       return;
     }
-    this.sender.start({ groupId: group.id, peer, term, storage: group.storage, metadataOnly });
+    group.snapshots.readyFor(peer, metadataOnly, () => {
+      this.sender.start({ groupId: group.id, peer, term, storage: group.storage, metadataOnly });
+    });
   }
 
   lowestSnapshotSent(group: RaftGroup): number | undefined {
@@ -346,6 +350,10 @@ export class MultiRaftEngine implements GroupHost {
       'the group failed and stands still',
     );
     this.options.onLeaderChanged?.(group);
+  }
+
+  private hasMachine(name = KEY_VALUE_MACHINE): boolean {
+    return name === KEY_VALUE_MACHINE || this.options.machines?.has(name) === true;
   }
 
   private machine(name: string): GroupOptions['machine'] {

@@ -99,6 +99,7 @@ export class RaftGroup {
     options: GroupOptions,
   ): Promise<RaftGroup> {
     const state = new GroupState(options.machine.create(id));
+    await state.open();
     const applied = storage.snapshot() === undefined ? 0 : await restoreState(storage, state, host.clock);
     return new RaftGroup(id, host, storage, state, applied, options);
   }
@@ -309,6 +310,18 @@ export class RaftGroup {
     return this.applier.onApplied(listener);
   }
 
+  /** Puts an entry into the log that changes nothing, so that there is a later index than the present one. */
+  proposeNothing(): void {
+    if (this.failure !== undefined || !this.core.isLeader) return;
+    try {
+      this.core.proposeBatch([new Uint8Array(0)]);
+    } catch (error) {
+      // Too much is uncommitted: another entry is on its way as it is.
+      if (!isDwError(error, 'proposal-dropped')) this.fail(error);
+    }
+    this.host.wake(this);
+  }
+
   /** Stands for election, unless somebody leads. */
   campaign(): void {
     if (this.failure !== undefined || this.core.leader !== undefined) return;
@@ -435,6 +448,7 @@ export class RaftGroup {
     return {
       id: this.id,
       machine: this.machine,
+      ...(this.failure === undefined ? {} : { failure: failureOf(this.failure) }),
       state: role,
       ...(leader === undefined ? {} : { leaderId: leader }),
       term,
@@ -549,4 +563,10 @@ export class RaftGroup {
     this.stop(this.failure, 'the group failed on its leader');
     this.host.groupFailed(this, error);
   }
+}
+
+/** What stands in a group's status of its failure: the error that caused it, which names the entry. */
+function failureOf(failure: DwError): { readonly code: string; readonly message: string } {
+  const { code, message } = isDwError(failure.cause) ? failure.cause : failure;
+  return { code, message };
 }

@@ -93,7 +93,7 @@ export class Replicas {
     if (group === undefined) return;
     this.groups.delete(id);
     this.host.closed(group);
-    await group.snapshots.idle();
+    await group.snapshots.close();
   }
 
   private async inTurn<T>(id: string, work: () => Promise<T>): Promise<T> {

@@ -5,11 +5,15 @@ import type {
   ConsensusResult,
   IConsensusEngine,
   IPeerTransport,
+  IReplicatedMachine,
+  IStateMachine,
   RaftGroupStatus,
 } from '@datawarehouse/sdk';
 import { isDwError } from '@datawarehouse/sdk';
 import { groupUnknown } from '../errors.js';
 import type { MultiRaftEngine } from '../engine/multi-raft-engine.js';
+import type { MachineGroups } from '../machines/machine-groups.js';
+import { PluginMachine } from '../machines/plugin-machine.js';
 import { isSystemGroup } from './directory/directory-types.js';
 import type { GroupRouter } from './group-router.js';
 import type { GroupTable } from './group-table.js';
@@ -22,6 +26,7 @@ export class ConsensusEngineService implements IConsensusEngine {
     private readonly transport: IPeerTransport,
     private readonly table: GroupTable,
     private readonly ownerOf: (key: string) => string,
+    private readonly machines: MachineGroups,
   ) {}
 
   groupIds(): readonly string[] {
@@ -61,6 +66,11 @@ export class ConsensusEngineService implements IConsensusEngine {
     const group = this.engine.group(groupId);
     if (group === undefined) throw groupUnknown(groupId);
     return group.status();
+  }
+
+  registerStateMachine<M extends IStateMachine>(name: string, create: () => M): IReplicatedMachine<M> {
+    this.machines.register(name, create);
+    return new PluginMachine<M>(name, this.machines, this.router);
   }
 
   health(): ClusterHealthInfo {

@@ -22,7 +22,8 @@ export type ForwardOperation =
   | 'propose-session-command'
   | 'propose-keyed-command'
   | 'propose-open-session'
-  | 'propose-close-session';
+  | 'propose-close-session'
+  | 'query';
 
 const OPERATIONS: readonly ForwardOperation[] = [
   'propose-command',
@@ -36,6 +37,7 @@ const OPERATIONS: readonly ForwardOperation[] = [
   'propose-keyed-command',
   'propose-open-session',
   'propose-close-session',
+  'query',
 ];
 
 const WHAT = 'a frame of forwarded requests';

@@ -101,6 +101,9 @@ export class ForwardServer {
         return this.get(groupId, body, deadline);
       case 'list':
         return this.list(groupId, body, deadline);
+      case 'query':
+        await this.local.confirm(groupId, deadline);
+        return this.local.query(groupId, body);
       case 'status':
         return Buffer.from(JSON.stringify(this.local.status(groupId)));
       case 'transfer': {

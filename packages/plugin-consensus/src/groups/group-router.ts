@@ -191,6 +191,17 @@ export class GroupRouter {
     return this.route(groupId, deadline, attempt, { needsLeader: false, repeatable: true, signal });
   }
 
+  /** Asks a group's state machine linearizably, here or where there is a replica. */
+  query(groupId: string, request: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+    const deadline = this.deadline();
+    const attempt = async ({ peer }: Target): Promise<Uint8Array> => {
+      if (peer !== undefined) return this.client.request(peer, 'query', groupId, request, deadline);
+      await this.local.confirm(groupId, deadline);
+      return this.local.query(groupId, request);
+    };
+    return this.route(groupId, deadline, attempt, { needsLeader: false, repeatable: true, signal });
+  }
+
   /** A group as this node sees it, or as a peer does when it has no replica here. */
   async status(groupId: string): Promise<RaftGroupStatus> {
     if (this.engine.group(groupId) !== undefined) return this.local.status(groupId);

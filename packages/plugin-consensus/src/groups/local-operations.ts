@@ -9,7 +9,8 @@ import {
   transferFailed,
   transferTargetInvalid,
 } from '../errors.js';
-import { replicaNotHere } from '../state/errors.js';
+import { PluginState } from '../machines/plugin-state.js';
+import { machineMismatch, replicaNotHere } from '../state/errors.js';
 import type { EntryKind } from '../engine/entry-envelope.js';
 import type { MultiRaftEngine } from '../engine/multi-raft-engine.js';
 import type { Proposal } from '../engine/proposal.js';
@@ -97,6 +98,13 @@ export class LocalOperations {
     const group = this.engine.group(groupId);
     if (group === undefined) throw replicaNotHere(groupId, what);
     return group;
+  }
+
+  /** Asks the state machine of a replica here. @throws DwError `replica-not-here`, `machine-mismatch`, `query-…`. */
+  query(groupId: string, request: Uint8Array): Uint8Array {
+    const { machine } = this.replica(groupId, 'a query').state;
+    if (!(machine instanceof PluginState)) throw machineMismatch(groupId, 'of a plugin');
+    return machine.query(request);
   }
 
   /** A key as this node has it. */

@@ -4,6 +4,7 @@ import type { RaftGroupStatus } from '@datawarehouse/sdk';
 import { Type, isDwError } from '@datawarehouse/sdk';
 import type { MultiRaftEngine } from '../engine/multi-raft-engine.js';
 import type { GroupRouter } from '../groups/group-router.js';
+import type { MachineGroups } from '../machines/machine-groups.js';
 import type { NodeReplicas } from '../groups/node-replicas.js';
 import type { GroupPlacement } from '../groups/placement.js';
 import { KEY_VALUE_MACHINE } from '../state/replicated-state.js';
@@ -49,11 +50,12 @@ export interface GroupViewer {
   readonly router: GroupRouter;
   readonly engine: MultiRaftEngine;
   readonly replicas: NodeReplicas;
+  readonly machines: MachineGroups;
 }
 
 /** Describes a group. Never throws for what a group can suffer. */
 export async function describeGroup(
-  { router, engine, replicas }: GroupViewer,
+  { router, engine, replicas, machines }: GroupViewer,
   placement: GroupPlacement,
 ): Promise<Readonly<Record<string, unknown>>> {
   const { id } = placement;
@@ -67,6 +69,7 @@ export async function describeGroup(
     ...(damage === undefined
       ? {}
       : { state: 'damaged', damaged: described(damage, seen['leader'] !== null) }),
+    ...(machines.waiting().includes(id) ? { state: 'waiting-for-machine' } : {}),
     ...(recovered.length === 0 ? {} : { recovered }),
   };
 }

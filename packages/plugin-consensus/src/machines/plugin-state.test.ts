@@ -31,7 +31,7 @@ function entry(index: number, data: string): AppliedEntry {
 }
 
 async function restore(state: PluginState, bytes: Uint8Array, cut: number): Promise<void> {
-  const restorer = state.beginRestore();
+  const restorer = state.beginRestore(20);
   for (let at = 0; at < bytes.length; at += cut) await restorer.push(bytes.subarray(at, at + cut));
   await restorer.finish();
 }

@@ -1,15 +1,15 @@
 // A plugin's state machine as a state that the engine replicates. It watches what the machine does wrong and would make
 // replicas differ without anybody noticing: answers that are promises, or no bytes.
 
-import type { AppliedEntry, IStateMachine } from '@datawarehouse/sdk';
-import { crc32, errorMessage } from '@datawarehouse/sdk';
+import type { AppliedEntry, IDiskStateMachine, IStateMachine } from '@datawarehouse/sdk';
+import { crc32, errorMessage, isDwError } from '@datawarehouse/sdk';
 import { ByteReader } from '../codec/byte-reader.js';
 import { ByteWriter } from '../codec/byte-writer.js';
 import { ChunkQueue } from '../engine/chunk-queue.js';
-import { stateMachineMisbehaved } from '../state/errors.js';
+import { queryFailed, queryUnsupported, stateMachineMisbehaved } from '../state/errors.js';
 import type { Outcome } from '../state/outcome.js';
 import { MAX_RESULT_BYTES } from '../state/outcome.js';
-import type { ReplicatedState, StateRestorer } from '../state/replicated-state.js';
+import type { ReplicatedState, StateDisk, StateRestorer } from '../state/replicated-state.js';
 import type { HashPair } from '../state/state-hash.js';
 import { ZERO_HASH, addHash, formatHash, hashRecord, hashText } from '../state/state-hash.js';
 
@@ -26,10 +26,14 @@ export class PluginState implements ReplicatedState {
    */
   private answers: HashPair = ZERO_HASH;
 
+  readonly disk: StateDisk | undefined;
+
   constructor(
     private readonly name: string,
-    private readonly machine: IStateMachine,
-  ) {}
+    readonly machine: IStateMachine,
+  ) {
+    this.disk = diskOf(name, machine);
+  }
 
   apply(entry: AppliedEntry): Outcome {
     const answer: unknown = this.machine.apply(entry);
@@ -44,7 +48,9 @@ export class PluginState implements ReplicatedState {
     }
     // A copy: the machine may use its buffer again, and the answer is remembered for retries.
     const data = answer.length === 0 ? EMPTY : Uint8Array.from(answer);
-    this.answers = addHash(this.answers, hashRecord(ANSWER, '', entry.index, crc32(data)));
+    // What a machine with its own storage answered before a restart is not known after it.
+    if (this.disk === undefined)
+      this.answers = addHash(this.answers, hashRecord(ANSWER, '', entry.index, crc32(data)));
     return { status: 'result', data };
   }
 
@@ -53,12 +59,12 @@ export class PluginState implements ReplicatedState {
     return framed(this.answers, this.machine.snapshot());
   }
 
-  beginRestore(): StateRestorer {
+  beginRestore(index: number): StateRestorer {
     const queue = new ChunkQueue();
     let head = Buffer.alloc(0);
     let ended = false;
     const restored = Promise.resolve()
-      .then(() => this.machine.restore(queue))
+      .then(() => this.machine.restore(queue, index))
       .then(() => {
         if (!ended) throw stateMachineMisbehaved(this.name, 'restore was done before it had all chunks');
       })
@@ -96,6 +102,23 @@ export class PluginState implements ReplicatedState {
     return formatHash(addHash(this.answers, hashRecord(ANSWER, own, 0, hashText(own))), appliedIndex);
   }
 
+  /** Asks the machine. @throws DwError `query-unsupported`, `query-failed`, or the machine's own. */
+  query(request: Uint8Array): Uint8Array {
+    const { machine, name } = this;
+    if (machine.query === undefined) throw queryUnsupported(name);
+    let answer: unknown;
+    try {
+      answer = machine.query(request);
+    } catch (error) {
+      throw isDwError(error) ? error : queryFailed(name, error);
+    }
+    if (answer instanceof Uint8Array) return answer;
+    throw queryFailed(
+      name,
+      new Error(`it returned ${isThenable(answer) ? 'a promise' : `a ${typeof answer}`}`),
+    );
+  }
+
   private ownHash(): string | undefined {
     try {
       return this.machine.stateHash?.();
@@ -115,6 +138,23 @@ function* framed(answers: HashPair, chunks: Iterable<Uint8Array>): Generator<Uin
   writer.u32(answers.b);
   yield writer.finish();
   yield* chunks;
+}
+
+/** The storage of a machine that has its own. */
+function diskOf(name: string, machine: IStateMachine): StateDisk | undefined {
+  const { openAsync, syncAsync } = machine as Partial<IDiskStateMachine>;
+  if (openAsync === undefined && syncAsync === undefined) return undefined;
+  if (openAsync === undefined || syncAsync === undefined) {
+    throw stateMachineMisbehaved(name, 'it has one of openAsync and syncAsync and not the other');
+  }
+  return {
+    open: async () => {
+      const index: unknown = await openAsync.call(machine);
+      if (typeof index === 'number' && Number.isSafeInteger(index) && index >= 0) return index;
+      throw stateMachineMisbehaved(name, `openAsync resolved with ${String(index)}, which is no index`);
+    },
+    sync: () => syncAsync.call(machine),
+  };
 }
 
 function isThenable(value: unknown): boolean {

@@ -132,3 +132,56 @@ export function replicaNotHere(groupId: string, what: string): DwError {
     details: { groupId },
   });
 }
+
+/** A state machine cannot be registered under this name. */
+export function machineNameInvalid(name: string, most?: number): DwError {
+  return new DwError({
+    code: 'machine-name-invalid',
+    message:
+      most === undefined
+        ? `${JSON.stringify(name.slice(0, 64))} cannot be the name of a state machine`
+        : `The state machine ${name} cannot be registered: ${most} are, the most on one node`,
+    hint: 'use 1 to 40 letters, digits, ".", "-" and "_", beginning with a letter or digit',
+    status: 422,
+  });
+}
+
+/** The name is taken on this node. */
+export function machineRegistered(name: string): DwError {
+  return new DwError({
+    code: 'machine-registered',
+    message: `A state machine ${name} is registered already on this node`,
+    hint: 'register each name once, and dispose of the machine when its plugin ends',
+    status: 409,
+  });
+}
+
+/** The state machine answers no queries. */
+export function queryUnsupported(name: string): DwError {
+  return new DwError({
+    code: 'query-unsupported',
+    message: `The state machine ${name} answers no queries`,
+    hint: 'give it a query method, or read it where it has a replica',
+    status: 422,
+  });
+}
+
+/** A query of a state machine threw. */
+export function queryFailed(name: string, cause: unknown): DwError {
+  return new DwError({
+    code: 'query-failed',
+    message: `A query of the state machine ${name} failed: ${errorMessage(cause)}`,
+    status: 500,
+    cause,
+  });
+}
+
+/** A state machine with its own storage has less on disk than the node's snapshot says. */
+export function machineBehind(index: number, held: number): DwError {
+  return new DwError({
+    code: 'state-machine-behind',
+    message: `The node's snapshot is that of entry ${index}, and the state machine has on its own disk what came up to entry ${held}: its files were lost or set back`,
+    hint: 'remove the replica from this node, so that its leader sends it a whole copy',
+    status: 500,
+  });
+}

@@ -5,6 +5,7 @@
 import type { AppliedEntry } from '@datawarehouse/sdk';
 import { crc32, isDwError } from '@datawarehouse/sdk';
 import { snapshotDamaged } from '../errors.js';
+import { machineBehind } from './errors.js';
 import type { Outcome } from './outcome.js';
 import type { ReplicatedState, StateRestorer } from './replicated-state.js';
 import { decodeKeyedCommand, decodeSessionCommand, decodeSessionId } from './sessions/command-header.js';
@@ -28,14 +29,38 @@ export type EntryKind =
 
 const COMMITTED: Outcome = { status: 'committed' };
 const EXPIRED: Outcome = { status: 'session-expired' };
+const NOT_KEPT: Outcome = { status: 'result-not-kept' };
 const CLOSED: Outcome = { status: 'session-closed' };
 
 /** What all replicas of a group have in common. */
 export class GroupState {
   private tables: SessionTables = { sessions: new SessionTable(), keys: new IdempotencyTable() };
 
+  /** Index of the last entry in a machine that keeps itself: it is not given this one or those before it again. */
+  private held = 0;
+
   /** @param machine The state machine that the group runs. */
   constructor(readonly machine: ReplicatedState) {}
+
+  /** Whether the machine keeps its state on disk by itself. */
+  get keepsItself(): boolean {
+    return this.machine.disk !== undefined;
+  }
+
+  /** Opens what the machine has on disk. Call it before anything else. @throws what the machine throws. */
+  async open(): Promise<void> {
+    if (this.machine.disk !== undefined) this.held = await this.machine.disk.open();
+  }
+
+  /** Resolves when a machine that keeps itself has all on disk that was applied before the call. */
+  async sync(): Promise<void> {
+    await this.machine.disk?.sync();
+  }
+
+  /** The group is closed on this node. */
+  async close(): Promise<void> {
+    await this.machine.close?.();
+  }
 
   /** The sessions of the group's clients. Only to be looked at. */
   get sessions(): Pick<SessionTable, 'size' | 'outcomes' | 'has'> {
@@ -49,7 +74,7 @@ export class GroupState {
   apply(kind: EntryKind, entry: AppliedEntry): Outcome {
     switch (kind) {
       case 'command':
-        return this.machine.apply(entry);
+        return this.run(entry);
       case 'opaque':
         return COMMITTED;
       case 'session-command':
@@ -64,35 +89,64 @@ export class GroupState {
     }
   }
 
-  /** The whole state as of this call: the sessions first, then what the machine has. */
-  snapshot(): Iterable<Uint8Array> {
-    return concat(sessionSnapshot(this.tables), this.machine.snapshot());
+  /**
+   * The whole state as of this call: the sessions first, then what the machine has.
+   * @param complete Whether a machine that keeps itself is written out as well, which only another node needs.
+   */
+  snapshot(complete = false): Iterable<Uint8Array> {
+    if (this.keepsItself && !complete) return sessionSnapshot(this.tables, 'kept');
+    return concat(sessionSnapshot(this.tables, 'follows'), this.machine.snapshot());
   }
 
   /** Begins to take another state in. @throws DwError `snapshot-damaged`, and what the machine throws. */
   beginRestore(index: number): StateRestorer {
     const own = new SessionRestorer();
-    const machine = this.machine.beginRestore(index);
+    let machine: StateRestorer | undefined;
+    // A machine that keeps itself may be ahead of the snapshot.
+    const needed = !this.keepsItself || this.held < index;
     return {
       push: (chunk) => {
         const rest = own.push(chunk);
-        return rest === undefined || rest.length === 0 ? undefined : machine.push(rest);
+        if (rest === undefined || rest.length === 0) return undefined;
+        if (own.machine === 'kept') throw snapshotDamaged('something follows its end');
+        if (!needed) return undefined;
+        machine ??= this.machine.beginRestore(index);
+        return machine.push(rest);
       },
       finish: async () => {
         if (!own.done) throw snapshotDamaged('it ends early');
-        await machine.finish();
+        if (own.machine === 'kept' && needed) throw machineBehind(index, this.held);
+        if (needed) {
+          machine ??= this.machine.beginRestore(index);
+          await machine.finish();
+          if (this.keepsItself) this.held = index;
+        }
         this.tables = own.tables;
       },
-      abort: (error) => machine.abort?.(error),
+      abort: (error) => machine?.abort?.(error),
     };
   }
 
   /** Equal on replicas that have applied the same entries. */
   stateHash(appliedIndex: number): string {
     const { sessions, keys } = this.tables;
+    // A machine that keeps itself is ahead of the log for a moment after a start: nobody has a state to compare with.
+    if (this.held > appliedIndex) return '';
     const machine = this.machine.stateHash(appliedIndex);
     const text = { a: hashText(machine), b: hashText(`${machine}#`) };
     return formatHash(addHash(addHash(sessions.hash, keys.hash), text), appliedIndex);
+  }
+
+  private run(entry: AppliedEntry): Outcome {
+    return entry.index <= this.held ? NOT_KEPT : this.machine.apply(entry);
+  }
+
+  /**
+   * What is remembered of an outcome. A machine that keeps itself is not asked again after a restart what it answered
+   * before, so the answers are remembered on no replica, lest the replicas differ.
+   */
+  private kept(outcome: Outcome): Outcome {
+    return this.machine.disk === undefined ? outcome : NOT_KEPT;
   }
 
   private applyInSession(entry: AppliedEntry): Outcome {
@@ -103,8 +157,8 @@ export class GroupState {
     const fingerprint = crc32(command);
     const known = sessions.admit(header, fingerprint, entry.index);
     if (known !== undefined) return known;
-    const outcome = this.machine.apply({ ...entry, data: command });
-    sessions.remember(header, fingerprint, outcome);
+    const outcome = this.run({ ...entry, data: command });
+    sessions.remember(header, fingerprint, this.kept(outcome));
     return outcome;
   }
 
@@ -115,8 +169,8 @@ export class GroupState {
     const { header, command } = decoded;
     const known = keys.admit(header.key, header.fingerprint, entry.index);
     if (known !== undefined) return known;
-    const outcome = this.machine.apply({ ...entry, data: command });
-    keys.remember({ ...header, outcome, lastUsed: entry.index });
+    const outcome = this.run({ ...entry, data: command });
+    keys.remember({ ...header, outcome: this.kept(outcome), lastUsed: entry.index });
     return outcome;
   }
 

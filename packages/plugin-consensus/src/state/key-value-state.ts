@@ -124,6 +124,10 @@ export class KeyValueState implements ReplicatedState {
   }
 
   private write(command: KeyValueCommand, index: number): Outcome {
+    // Hot path: a plain put looks its key up once, where it is written.
+    if (command.op === 'put' && command.condition === undefined && this.records.size < MAX_KEYS_PER_GROUP) {
+      return this.put(command.key, command.value, index);
+    }
     const current = this.records.get(command.key);
     if (!holds(command.condition, current?.version)) {
       return { status: 'version-mismatch', currentVersion: current?.version };
@@ -137,10 +141,13 @@ export class KeyValueState implements ReplicatedState {
       return { status: 'deleted', version: index, existed: current !== undefined };
     }
     if (current === undefined && this.records.size >= MAX_KEYS_PER_GROUP) return { status: 'store-full' };
-    const record = makeRecord(command.key, command.value, index);
-    this.records.set(command.key, record);
-    this.account(current, record);
-    this.history.push(index, command.key, record.value);
+    return this.put(command.key, command.value, index);
+  }
+
+  private put(key: string, value: Uint8Array, index: number): Outcome {
+    const record = makeRecord(key, value, index);
+    this.account(this.records.set(key, record), record);
+    this.history.push(index, key, record.value);
     return { status: 'written', version: index };
   }
 

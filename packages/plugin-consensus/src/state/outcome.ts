@@ -30,7 +30,9 @@ export type Outcome =
   /** The session keeps as many outcomes as it may: some must be acknowledged first. */
   | { readonly status: 'session-full' }
   /** A plugin's state machine applied the command and answered with these bytes. */
-  | { readonly status: 'result'; readonly data: Uint8Array };
+  | { readonly status: 'result'; readonly data: Uint8Array }
+  /** The same of a machine with its own storage, told to a retry: it was applied, and its answer is not kept. */
+  | { readonly status: 'result-not-kept' };
 
 const STATUS_CODES = {
   written: 1,
@@ -46,6 +48,7 @@ const STATUS_CODES = {
   'sequence-acknowledged': 11,
   'sequence-reused': 12,
   'session-full': 13,
+  'result-not-kept': 14,
 } as const;
 
 /** Writes an outcome: a code, and what that status carries. */
@@ -77,6 +80,7 @@ export function writeOutcome(writer: ByteWriter, outcome: Outcome): void {
     case 'sequence-acknowledged':
     case 'sequence-reused':
     case 'session-full':
+    case 'result-not-kept':
       return;
   }
 }
@@ -108,6 +112,7 @@ export function outcomeHash(outcome: Outcome): number {
     case 'sequence-acknowledged':
     case 'sequence-reused':
     case 'session-full':
+    case 'result-not-kept':
       return mix(code);
   }
 }
@@ -142,6 +147,8 @@ export function readOutcome(reader: ByteReader): Outcome {
       return { status: 'sequence-reused' };
     case STATUS_CODES['session-full']:
       return { status: 'session-full' };
+    case STATUS_CODES['result-not-kept']:
+      return { status: 'result-not-kept' };
     default:
       throw malformed('an outcome', `there is no status ${code}`);
   }

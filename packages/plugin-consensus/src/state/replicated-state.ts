@@ -14,6 +14,14 @@ export interface StateRestorer {
   abort?(error: unknown): void;
 }
 
+/** The storage of a state that keeps itself. It is not given what it has, and written into no snapshot of its own node. */
+export interface StateDisk {
+  /** Opens what is there. @returns the index of the last entry in it, 0 for nothing. Called before anything else. */
+  open(): Promise<number>;
+  /** Resolves when all that was applied before the call is durable. */
+  sync(): Promise<void>;
+}
+
 /**
  * A deterministic state that one group keeps equal on all its replicas.
  *
@@ -36,6 +44,8 @@ export interface ReplicatedState {
   beginRestore(index: number): StateRestorer;
   /** Hash of the state as of an applied index: equal on replicas that have applied the same entries. */
   stateHash(appliedIndex: number): string;
+  /** How a state that keeps itself on disk does so; absent for one that lives in memory. */
+  readonly disk?: StateDisk | undefined;
   /** The group is closed on this node, and nothing is called any more. */
   close?(): void | Promise<void>;
 }

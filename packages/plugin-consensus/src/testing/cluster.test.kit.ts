@@ -14,6 +14,7 @@ import type { GroupPlacement } from '../groups/placement.js';
 import { placeGroups } from '../groups/placement.js';
 import { CONSENSUS_LIMITS } from '../scaling/consensus-limits.js';
 import type { ConsensusLimits } from '../scaling/consensus-limits.js';
+import type { StateFactory } from '../state/replicated-state.js';
 import type { MemoryStorageImage } from '../storage/index.js';
 import { MemoryNodeStorage } from '../storage/index.js';
 
@@ -48,6 +49,10 @@ export interface TestClusterOptions {
   readonly limits?: Partial<ConsensusLimits>;
   /** Nodes introduce themselves to each other, and one whose disk was wiped is known for it. Default false. */
   readonly identity?: boolean;
+  /** State machines of a node besides the key-value store. */
+  readonly machines?: (nodeId: string) => ReadonlyMap<string, StateFactory>;
+  /** Groups besides those of keys, on all nodes. */
+  readonly machineGroups?: readonly { readonly id: string; readonly machine: string }[];
   /** Nodes that exist and vote in nothing at first, besides `nodes`. */
   readonly spares?: number;
 }
@@ -72,6 +77,7 @@ export class TestCluster {
   /** The plugin's store of each node, which lies on the same disk as its Raft storage. */
   private readonly stores = new Map<string, MemoryBackingStore>();
   private readonly identity: boolean;
+  private readonly machines: TestClusterOptions['machines'];
   /** Engines that were cut off as by a crash; stopped at the end so that nothing is left. */
   private readonly dead: TestNode[] = [];
   private seed = 1;
@@ -82,8 +88,14 @@ export class TestCluster {
     this.identity = identity;
     this.limits = { ...DEFAULTS, ...options.limits };
     this.network = new MemoryNetwork({ nodes: this.ids, clock: this.clock });
-    this.placements = placeGroups(this.ids.slice(0, nodes), groups, votersPerGroup);
-    this.ring = new HashRing(this.placements.map(({ id }) => id));
+    this.machines = options.machines;
+    const voters = this.ids.slice(0, nodes);
+    const keyed = placeGroups(voters, groups, votersPerGroup);
+    this.ring = new HashRing(keyed.map(({ id }) => id));
+    const others = (options.machineGroups ?? []).map((group) => {
+      return { ...group, voters, preferredLeader: voters[0] as string };
+    });
+    this.placements = [...keyed, ...others];
   }
 
   /** Starts all nodes and waits until every group has a leader that all its replicas know. */
@@ -113,7 +125,7 @@ export class TestCluster {
     });
     const transport = this.network.transport(id);
     const limits = (): ConsensusLimits => this.limits;
-    const log = this.logger(id);
+    const log = this.logOf(id);
     const router: { current?: GroupRouter } = {};
     const replicas = this.identity ? await this.openReplicas(id, storage, log) : undefined;
     const engine = new MultiRaftEngine({
@@ -125,11 +137,14 @@ export class TestCluster {
       log,
       limits,
       random: () => this.random(),
+      ...(this.machines === undefined ? {} : { machines: this.machines(id) }),
       onLeaderChanged: () => router.current?.leaderChanged(),
     });
     const groupOf = (key: string): string => this.ring.groupOf(key);
     router.current = new GroupRouter(engine, transport, this.clock, log, this.placements, groupOf, limits);
-    const groupIds = this.placements.map((placement) => placement.id);
+    const groupIds = this.placements
+      .filter(({ machine }) => machine === undefined)
+      .map(({ id: group }) => group);
     replicas?.attach(engine, router.current);
     const node: TestNode = {
       id,
@@ -281,7 +296,8 @@ export class TestCluster {
     this.network.close();
   }
 
-  private logger(node: string) {
+  /** What a part of a node logs to. */
+  logOf(node: string) {
     const method =
       (level: string) =>
       (first: unknown, message?: string): void => {

@@ -15,4 +15,10 @@ export { FileRaftLogStore } from './log/file-raft-log-store.js';
 export type { IRaftLogStore, RaftEntryType, RaftLogEntry, RaftPersistentState } from './raft-log-store.js';
 export type { ClusterHealthInfo, ConsensusResult, ConsensusState, RaftRole } from './results.js';
 export type { CommandIdentity, GroupSession, SessionPlace } from './session.js';
-export type { AppliedEntry, IStateMachine } from './state-machine.js';
+export type {
+  IReplicatedMachine,
+  MachineAnswer,
+  MachineCommandOptions,
+  MachineReadOptions,
+} from './replicated-machine.js';
+export type { AppliedEntry, IDiskStateMachine, IStateMachine } from './state-machine.js';

@@ -54,14 +54,35 @@ export interface IStateMachine {
   snapshot(): Iterable<Uint8Array>;
   /**
    * Replaces the state by a snapshot's chunks, which may be cut elsewhere than they were made. Nothing is applied before
-   * the promise resolves. A rejection fails the group on this node.
+   * the promise resolves. A rejection fails the group on this node. The state is that after the entry at `index`.
    */
-  restore(chunks: AsyncIterable<Uint8Array>): Promise<void>;
+  restore(chunks: AsyncIterable<Uint8Array>, index: number): Promise<void>;
   /**
    * A cheap hash of the state (at most some tens of characters), equal on equal states. It is asked for often, and lets
    * operators see replicas that differ; without it only machines that answered differently are told apart.
    */
   stateHash?(): string;
+  /**
+   * Answers a question about the state without changing it, synchronously. For nodes that have no replica: they pass the
+   * question on to one that has.
+   */
+  query?(request: Uint8Array): Uint8Array;
   /** The group is closed on this node; nothing is called afterwards. */
   closeAsync?(): Promise<void>;
+}
+
+/**
+ * A state machine that keeps its state on disk by itself. It is not given entries that it has already, nor is its state
+ * written into snapshots of the node's own; `snapshot` is asked for only when another node needs a copy.
+ *
+ * `apply` may write as it likes: what is not durable when the node dies is applied again. But what `openAsync` finds must
+ * be the state after some entry, whole, and the index of that entry: so the two are written together.
+ */
+export interface IDiskStateMachine extends IStateMachine {
+  /** Opens what is on disk. Resolves with the index of the last entry in it; 0 when there is nothing. Called first. */
+  openAsync(): Promise<number>;
+  /** Makes everything durable that was applied before the call. Entries go on being applied meanwhile. */
+  syncAsync(): Promise<void>;
+  /** As of {@link IStateMachine.restore}; the state is that after the entry at `index`, and durable when it resolves. */
+  restore(chunks: AsyncIterable<Uint8Array>, index: number): Promise<void>;
 }

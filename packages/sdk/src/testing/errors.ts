@@ -159,6 +159,31 @@ export const requestErrors = {
     new DwError({ code: 'internal', status: 500, message: 'the handler of the route failed', cause }),
 } as const;
 
+/** Errors of a {@link MemoryConsensus}. Their codes are those of the consensus plugin. */
+export const consensusErrors = {
+  groupUnknown: (group: string): DwError =>
+    new DwError({ code: 'group-unknown', status: 404, message: `there is no group ${group}` }),
+  machineRegistered: (name: string): DwError =>
+    new DwError({
+      code: 'machine-registered',
+      message: `a state machine ${name} is registered already`,
+      hint: 'register each name once, and dispose of it when the plugin ends',
+    }),
+  sessionExpired: (group: string, session: number): DwError =>
+    new DwError({
+      code: 'session-expired',
+      status: 410,
+      message: `group ${group} has no session ${session}`,
+    }),
+  queryUnsupported: (name: string): DwError =>
+    new DwError({
+      code: 'query-unsupported',
+      status: 422,
+      message: `the state machine ${name} answers no queries`,
+      hint: 'give it a query method',
+    }),
+} as const;
+
 export function stepTimeout(plugin: string, phase: string, timeoutMs: number): DwError {
   return new DwError({
     code: 'plugin-step-timeout',

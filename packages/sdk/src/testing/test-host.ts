@@ -1,6 +1,6 @@
 // Drives one plugin through its whole life without a host, so that its author tests it with the SDK alone.
 
-import type { PluginBase, PluginExport } from '../plugin/index.js';
+import type { PluginBase, PluginExport, ServiceToken } from '../plugin/index.js';
 import { boundedWait } from './bounded-wait.js';
 import { notAPlugin, stepTimeout } from './errors.js';
 import type { TestContextOptions } from './test-context.js';
@@ -10,6 +10,8 @@ import { TestContext } from './test-context.js';
 export interface TestHostOptions extends TestContextOptions {
   /** Real milliseconds that one step of the plugin's life may take. Default 5 000. */
   readonly stepTimeoutMs?: number;
+  /** Services that other plugins would provide, given before the plugin is initialized. */
+  readonly services?: readonly { readonly token: ServiceToken<unknown>; readonly service: unknown }[];
 }
 
 /** A plugin under test with the context that it runs in. */
@@ -95,6 +97,7 @@ export async function createTestHost(
   options: TestHostOptions = {},
 ): Promise<TestHost> {
   const host = new TestHost(await made(plugin), options);
+  for (const { token, service } of options.services ?? []) host.provide(token, service);
   await host.start();
   return host;
 }

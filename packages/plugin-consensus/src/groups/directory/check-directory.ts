@@ -90,14 +90,23 @@ export function checkGroup(value: unknown): DirectoryGroup {
   const bootstrap = checkVoters(fields['bootstrap'], 'bootstrap');
   const preferredLeader = checkId(fields['preferredLeader'], 'preferredLeader');
   if (!bootstrap.includes(preferredLeader)) throw malformed(WHAT, '"preferredLeader" must be a voter');
+  const { storages } = fields;
   return {
     id: checkId(fields['id'], 'id'),
     machine: checkId(fields['machine'], 'machine'),
     bootstrap,
+    ...(storages === undefined ? {} : { storages: checkStorages(storages, bootstrap.length) }),
     preferredLeader,
     voters: checkVoters(fields['voters'] ?? fields['bootstrap']),
     votersAt: checkInteger(fields['votersAt'] ?? 0, 'votersAt', 0, Number.MAX_SAFE_INTEGER),
   };
+}
+
+function checkStorages(value: unknown, count: number): readonly string[] {
+  if (!Array.isArray(value) || value.length !== count) {
+    throw malformed(WHAT, '"storages" must name one storage for each voter');
+  }
+  return value.map(checkStorageId);
 }
 
 /** A removed node. @throws DwError `frame-malformed`. */

@@ -27,8 +27,8 @@ function* lines(view: DirectoryView): Generator<string> {
   for (const { id, peer, http, client, state, storageId } of view.nodes) {
     yield JSON.stringify({ node: { id, peer, http, client, state, storageId } });
   }
-  for (const { id, machine, bootstrap, preferredLeader, voters, votersAt } of view.groups) {
-    yield JSON.stringify({ group: { id, machine, bootstrap, preferredLeader, voters, votersAt } });
+  for (const { id, machine, bootstrap, storages, preferredLeader, voters, votersAt } of view.groups) {
+    yield JSON.stringify({ group: { id, machine, bootstrap, storages, preferredLeader, voters, votersAt } });
   }
   for (const { id, storageId } of view.retired) yield JSON.stringify({ retired: { id, storageId } });
 }

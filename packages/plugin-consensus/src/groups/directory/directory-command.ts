@@ -65,6 +65,7 @@ export type DirectoryRefusal =
   | 'node-votes'
   | 'storage-known'
   | 'storage-retired'
+  | 'storage-unknown'
   | 'directory-full'
   | 'group-exists'
   | 'group-unknown'

@@ -198,8 +198,16 @@ describe('groups', () => {
 
   it('are added once, with voters that are nodes', () => {
     const group = { ...groupOf('counters', ['n1', 'n2']), machine: 'counter' };
-    expect(directory.tell({ op: 'add-group', group })).toMatchObject({ ok: true, version: 2 });
-    expect(directory.tell({ op: 'add-group', group })).toMatchObject({ ok: true, version: 2 });
+    expect(directory.tell({ op: 'add-group', group })).toMatchObject({
+      code: 'storage-unknown',
+      detail: 'n1',
+    });
+    directory.tell(announce(1, 'disk-a'));
+    directory.tell(announce(2, 'disk-b'));
+    expect(directory.tell({ op: 'add-group', group })).toMatchObject({ ok: true, version: 4 });
+    expect(directory.tell({ op: 'add-group', group })).toMatchObject({ ok: true, version: 4 });
+    // Who may make its replica by itself: these nodes with these storages, whatever comes later.
+    expect(directory.state.view.groups[1]).toMatchObject({ storages: ['disk-a', 'disk-b'] });
     const other = { ...group, machine: 'other' };
     expect(directory.tell({ op: 'add-group', group: other })).toMatchObject({ code: 'group-exists' });
     const strange = groupOf('far', ['n1', 'n9']);

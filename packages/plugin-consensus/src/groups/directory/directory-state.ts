@@ -191,9 +191,14 @@ function addGroup(view: DirectoryView, { group }: Command<'add-group'>): Change 
     return same ? { next: view } : { code: 'group-exists', detail: `${group.id} runs ${known.machine}` };
   }
   if (view.groups.length >= MAX_GROUPS) return { code: 'directory-full', detail: `${MAX_GROUPS} groups` };
-  const stranger = group.bootstrap.find((voter) => !view.nodes.some(({ id }) => id === voter));
-  if (stranger !== undefined) return { code: 'node-unknown', detail: stranger };
-  return { next: { ...view, groups: [...view.groups, group] } };
+  const storages: string[] = [];
+  for (const voter of group.bootstrap) {
+    const node = view.nodes.find(({ id }) => id === voter);
+    if (node === undefined) return { code: 'node-unknown', detail: voter };
+    if (node.storageId === null) return { code: 'storage-unknown', detail: voter };
+    storages.push(node.storageId);
+  }
+  return { next: { ...view, groups: [...view.groups, { ...group, storages }] } };
 }
 
 /** Leaders tell the voters of their groups; one who is late must not undo what a later one told. */

@@ -44,6 +44,12 @@ export interface DirectoryGroup {
   readonly machine: string;
   /** Its voters when it was made, sorted: those who open it without being asked to. Never changes. */
   readonly bootstrap: readonly string[];
+  /**
+   * The storages that the first voters had when the group was added to a running cluster, in the order of `bootstrap`: a
+   * voter with another one may have voted and forgotten, and must not make its replica by itself. Absent for the groups
+   * of the beginning.
+   */
+  readonly storages?: readonly string[];
   /** The voter that stood for election first. */
   readonly preferredLeader: string;
   /** Its voters as its leader last told, sorted. They tell where the group can be found, and decide nothing. */

@@ -4,6 +4,7 @@
 import type { DwError, Logger } from '@datawarehouse/sdk';
 import { errorMessage } from '@datawarehouse/sdk';
 import type { MultiRaftEngine } from '../../engine/multi-raft-engine.js';
+import { machineOfGroup } from '../../machines/machine-groups.js';
 import type { GroupPlacement } from '../placement.js';
 import type { Acquaintances } from './acquaintances.js';
 import { deniedBy } from './acquaintances.js';
@@ -110,7 +111,9 @@ export class NodeStart {
     // Noted first: from here on this node may have voted, and a restart goes on where this one ended.
     await record.enter('bootstrapping');
     for (const placement of placements) {
-      if (placement.voters.includes(record.nodeId)) await engine.openPlaced(placement);
+      // Groups of plugins' machines are made when the machine is there, by who may make them.
+      if (!placement.voters.includes(record.nodeId) || machineOfGroup(placement.id) !== undefined) continue;
+      await engine.openPlaced(placement);
     }
     await record.enter('member');
     log.info({ groups: engine.all().map(({ id }) => id) }, 'made the groups of the configuration');

@@ -28,19 +28,29 @@ export interface SessionTables {
   readonly keys: IdempotencyTable;
 }
 
+/** Where the state of the machine is: in the bytes that follow, or on the disk of the machine itself. */
+export type MachinePart = 'follows' | 'kept';
+
+const MACHINE_PARTS: readonly MachinePart[] = ['follows', 'kept'];
+
 /** The chunks of the tables as they are at the time of the call. */
-export function sessionSnapshot({ sessions, keys }: SessionTables): Iterable<Uint8Array> {
-  return write(sessions.view(), keys.view(), addHash(sessions.hash, keys.hash));
+export function sessionSnapshot(
+  { sessions, keys }: SessionTables,
+  machine: MachinePart,
+): Iterable<Uint8Array> {
+  return write(sessions.view(), keys.view(), addHash(sessions.hash, keys.hash), machine);
 }
 
 function* write(
   sessions: readonly SessionRecord[],
   keys: readonly KeyedRecord[],
   hash: HashPair,
+  machine: MachinePart,
 ): Generator<Uint8Array> {
   const header = new ByteWriter(16);
   header.u8(HEADER);
   header.u8(FORMAT_VERSION);
+  header.u8(MACHINE_PARTS.indexOf(machine));
   yield* block(header);
   yield* blocksOf(SESSIONS, sessions, (writer, session) => {
     writer.varint(session.id);
@@ -75,6 +85,12 @@ export class SessionRestorer {
   private readonly blocks = new BlockReader();
   private seenHeader = false;
   private ended = false;
+  private machinePart: MachinePart = 'follows';
+
+  /** Where the state of the machine is, once the group's part is whole. */
+  get machine(): MachinePart {
+    return this.machinePart;
+  }
 
   /** Whether the group's part is whole. */
   get done(): boolean {
@@ -111,6 +127,10 @@ export class SessionRestorer {
   private readHeader(reader: ByteReader): void {
     const version = reader.u8();
     if (version !== FORMAT_VERSION) throw snapshotDamaged(`its format ${version} is not known`);
+    const machine = MACHINE_PARTS[reader.u8()];
+    if (machine === undefined) throw snapshotDamaged('its header does not say where the state is');
+    reader.end();
+    this.machinePart = machine;
     this.seenHeader = true;
   }
 

@@ -1,0 +1,1 @@
+export { LedgerPlugin, LedgerPlugin as plugin } from './ledger-plugin.js';
