@@ -192,6 +192,22 @@ describe('a membership change', () => {
     expect(network.core('a').commit).toBe(3);
   });
 
+  it('leaves a removed leader no reads of its own, also when only one voter remains', () => {
+    const network = new Network(['a', 'b']);
+    network.elect('a');
+    network.core('a').proposeConfChange(change('ra'));
+    network.settle();
+    network.tick('a', 2);
+    expect(network.core('a').status()).toMatchObject({ role: 'leader', conf: confOf(['b']) });
+    network.isolate('a');
+    network.elect('b').propose(data);
+    network.settle();
+    // The group has moved on without it.
+    network.core('a').readIndex('x');
+    network.tick('a', 3);
+    expect(network.reads('a')).toEqual([]);
+  });
+
   it('of a learner does not touch the quorum', () => {
     const network = led();
     network.core('a').proposeConfChange(change('ld'));

@@ -29,7 +29,7 @@ export function releasePendingReads(state: RaftState): void {
 }
 
 function startRead(state: RaftState, read: PendingRead): void {
-  if (state.tracker.isSingleton || (read.mode === 'lease' && holdsLease(state))) {
+  if (state.tracker.decidesAlone(state.id) || (read.mode === 'lease' && holdsLease(state))) {
     answerRead(state, read, state.log.committed);
     return;
   }

@@ -64,8 +64,10 @@ describe('Tracker', () => {
   });
 
   it('knows a group that one voter decides', () => {
-    expect(trackerOf(['a']).isSingleton).toBe(true);
-    expect(trackerOf(['a'], ['l']).isSingleton).toBe(true);
-    expect(trackerOf(['a'], [], ['b']).isSingleton).toBe(false);
+    expect(trackerOf(['a']).decidesAlone('a')).toBe(true);
+    expect(trackerOf(['a'], ['l']).decidesAlone('a')).toBe(true);
+    expect(trackerOf(['a'], [], ['b']).decidesAlone('a')).toBe(false);
+    // The last voter that is left, and the leader that was removed.
+    expect(trackerOf(['b']).decidesAlone('a')).toBe(false);
   });
 });

@@ -92,9 +92,10 @@ export class Tracker {
     };
   }
 
-  /** Whether one voter alone decides. */
-  get isSingleton(): boolean {
-    return this.config.voters.incoming.size === 1 && !this.config.voters.isJoint;
+  /** Whether this node is the only one that decides. Not so for a leader that was removed and left another alone. */
+  decidesAlone(id: NodeId): boolean {
+    const { incoming, isJoint } = this.config.voters;
+    return incoming.size === 1 && !isJoint && incoming.has(id);
   }
 
   /** The highest index that a quorum has on disk. */
