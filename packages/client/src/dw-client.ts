@@ -19,12 +19,15 @@ import {
   DwClientError,
   aborted,
   answerMalformed,
+  closed,
   keyInvalid,
   optionInvalid,
   valueTooLarge,
 } from './errors.js';
 import type { ClientOptions } from './options.js';
 import { checkOptions } from './options.js';
+import { Watch } from './watch/watch.js';
+import { decodeToken } from './watch/watch-token.js';
 
 /** A code unit that is half of a character, with no other half beside it: no UTF-8 stands for it. */
 const LONE_SURROGATE = /\p{Surrogate}/u;
@@ -61,6 +64,14 @@ export interface Entry {
   readonly version: number;
 }
 
+/** How to watch. */
+export interface WatchOptions {
+  /** The token of an event, or of a watch: go on right after it. Default: from now on. */
+  readonly from?: string;
+  /** Ends the watch with `aborted`. */
+  readonly signal?: AbortSignal;
+}
+
 /** A page of keys. */
 export interface KeyPage {
   readonly items: readonly ListedKey[];
@@ -70,10 +81,18 @@ export interface KeyPage {
 
 /** A client of one cluster. Made by {@link connect}. */
 export class DwClient {
+  private readonly watches = new Set<Watch>();
+  private isClosed = false;
+
   private constructor(
     private readonly dispatcher: Dispatcher,
     private readonly timeoutMs: number,
-  ) {}
+    private readonly random: () => number,
+  ) {
+    dispatcher.onChanged(() => {
+      for (const watch of this.watches) watch.run();
+    });
+  }
 
   /** As {@link connect}. */
   static async connect(options: ClientOptions): Promise<DwClient> {
@@ -85,7 +104,7 @@ export class DwClient {
       dispatcher.destroy();
       throw error;
     }
-    return new DwClient(dispatcher, checked.timeoutMs);
+    return new DwClient(dispatcher, checked.timeoutMs, checked.random);
   }
 
   /**
@@ -191,14 +210,42 @@ export class DwClient {
     return { items, next: all.length > limit ? items[items.length - 1]?.key : undefined };
   }
 
+  /**
+   * Tells what changes, each change once, those of a group in order, from now on or from the place of a token.
+   * Connections that are lost and leaders that change do not show. Ends with `version-compacted` when changes after the
+   * token are not kept any more: list the keys, and watch from now on.
+   *
+   * @example
+   * for await (const event of client.watch('orders/')) console.log(event.kind, event.key, event.token);
+   * @throws DwClientError `option-invalid`, `client-closed`; while it is read `version-compacted`, `aborted`.
+   */
+  watch(prefix = '', options: WatchOptions = {}): Watch {
+    if (prefix !== '') checkKey(prefix);
+    if (this.isClosed) throw closed();
+    const { dispatcher } = this;
+    const from = options.from === undefined ? new Map<string, number>() : decodeToken(options.from);
+    const host = { route: (group: string) => dispatcher.route(group), random: this.random };
+    const ended = (watch: Watch): void => void this.watches.delete(watch);
+    const watch = new Watch(dispatcher.view.groupIds, prefix, from, host, ended, options.signal);
+    if (!watch.isOver) this.watches.add(watch);
+    return watch;
+  }
+
   /** Takes no new calls, waits for those under way (no longer than their time), and closes all connections. */
   close(): Promise<void> {
+    this.stopWatches();
     return this.dispatcher.close();
   }
 
   /** Ends everything at once: calls fail, writes that were sent with `outcome-unknown`. */
   destroy(): void {
+    this.stopWatches();
     this.dispatcher.destroy();
+  }
+
+  private stopWatches(): void {
+    this.isClosed = true;
+    for (const watch of this.watches) watch.stop();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

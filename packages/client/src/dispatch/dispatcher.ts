@@ -28,6 +28,13 @@ const SWEEP_MS = 50;
 const CLOSE_MS = 500;
 const RETRY = { firstMs: 5, longestMs: 250 };
 
+/** Where a request goes. */
+export interface Route {
+  readonly connection: Connection;
+  /** Whether it is to be passed on from there. */
+  readonly relay: boolean;
+}
+
 /** Sends calls to the nodes of one cluster. */
 export class Dispatcher {
   readonly view = new ClusterView();
@@ -43,6 +50,7 @@ export class Dispatcher {
   private queueHead = 0;
   private parked: Call[] = [];
   private unparking = false;
+  private readonly listeners: (() => void)[] = [];
   private inFlight = 0;
   private timer: NodeJS.Timeout | undefined;
   private sweptAt: number;
@@ -112,10 +120,23 @@ export class Dispatcher {
     this.fail(call, error);
   }
 
-  /** An open connection to the node that leads a group, if there is one. */
-  leaderConnection(group: string): Connection | undefined {
+  /**
+   * A connection for a request to a group: the leader's, or another one that passes it on (`relay`) when the leader is
+   * not known or cannot be reached. Undefined when there is none now; connections that are wanted are being made.
+   */
+  route(group: string): Route | undefined {
     const leader = this.view.leader(group);
-    return leader === undefined ? undefined : this.linkOf(leader)?.connection;
+    const link = leader === undefined ? undefined : this.linkOf(leader);
+    const connection = link?.connection;
+    if (connection !== undefined) return connection.hasRoom ? { connection, relay: false } : undefined;
+    if (link?.connect() === true) return undefined;
+    const other = this.anyConnection();
+    return other === undefined ? undefined : { connection: other, relay: true };
+  }
+
+  /** Calls `listener` whenever leaders or connections have changed. */
+  onChanged(listener: () => void): void {
+    this.listeners.push(listener);
   }
 
   /** Takes no new calls, waits for those under way, and closes the connections. */
@@ -181,24 +202,9 @@ export class Dispatcher {
         return;
       }
     }
-    const leader = this.view.leader(call.group);
-    if (leader !== undefined) {
-      const link = this.linkOf(leader);
-      const connection = link?.connection;
-      if (connection !== undefined) {
-        if (connection.hasRoom) this.send(call, connection, false);
-        else this.park(call);
-        return;
-      }
-      if (link?.connect() === true) {
-        this.park(call);
-        return;
-      }
-    }
-    // Nobody is known to lead, or the leader cannot be reached from here: another node passes it on.
-    const relay = this.anyConnection();
-    if (relay === undefined) this.park(call);
-    else this.send(call, relay, true);
+    const route = this.route(call.group);
+    if (route === undefined) this.park(call);
+    else this.send(call, route.connection, route.relay);
   }
 
   private send(call: Call, connection: Connection, relay: boolean): void {
@@ -401,13 +407,18 @@ export class Dispatcher {
   private opened(link: Link, welcome: ServerWelcome): void {
     this.byNode.set(welcome.nodeId, link);
     this.maxValueBytes = welcome.maxValueBytes;
-    for (const { resolve } of this.whenOpen.splice(0)) resolve();
     this.view.learn(welcome.topology);
+    for (const { resolve } of this.whenOpen.splice(0)) resolve();
+    this.changed();
+  }
+
+  private changed(): void {
     this.unpark();
+    for (const listener of this.listeners) listener();
   }
 
   private learn(topology: ClusterTopology): void {
-    if (this.view.learn(topology)) this.unpark();
+    if (this.view.learn(topology)) this.changed();
   }
 
   private down(error: DwClientError): void {
