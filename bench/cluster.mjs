@@ -3,14 +3,12 @@
 //
 // The load generator is a process of its own, in JavaScript, with hand-written clients on raw sockets for both
 // (HTTP/1.1 for dw, gRPC for etcd): its share of the cores is in the table.
-import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { etcdVersion, startDw, startEtcd } from './load/clusters.mjs';
+import { runLoad } from './load/run-load.mjs';
 
-const GENERATOR = fileURLToPath(new URL('./load/generator.mjs', import.meta.url));
-
-function load(cluster, clients, options) {
-  const order = {
+const load = (cluster, clients, options) =>
+  runLoad({
     kind: cluster.kind,
     targets: cluster.targets,
     clients,
@@ -18,19 +16,7 @@ function load(cluster, clients, options) {
     warmupSeconds: options.warmupSeconds,
     valueBytes: 256,
     keys: 10_000,
-  };
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [GENERATOR, JSON.stringify(order)], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    let text = '';
-    child.stdout.on('data', (chunk) => (text += chunk));
-    child.on('close', (code) => {
-      if (code === 0) resolve(JSON.parse(text));
-      else reject(new Error(`the load generator ended with ${code}`));
-    });
   });
-}
 
 const ms = (value) => `${value.toFixed(1)} ms`;
 

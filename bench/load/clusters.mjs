@@ -65,7 +65,11 @@ export async function startDw() {
     { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] },
   );
   const stop = stopper([child], directory);
-  const targets = [0, 1, 2].map((i) => ({ host: '127.0.0.1', port: base + i }));
+  const targets = [0, 1, 2].map((i) => ({
+    host: '127.0.0.1',
+    port: base + i,
+    clientPort: base + 200 + i,
+  }));
   try {
     for (const { host, port } of targets) {
       await until('dw', async () => (await fetch(`http://${host}:${port}/readyz`)).ok);

@@ -1,11 +1,26 @@
 // The load generator, a process of its own: so many closed-loop clients, each on its own connection, spread over the
 // nodes in turn. Takes its orders as one JSON argument and prints one JSON line.
 import { randomBytes } from 'node:crypto';
+import { openOwnClient, openSharedClient } from './client-target.mjs';
 import { openGrpc } from './grpc-target.mjs';
 import { openHttp1 } from './http1-target.mjs';
 
-const { kind, targets, clients, seconds, warmupSeconds, valueBytes, keys } = JSON.parse(process.argv[2]);
-const open = { http1: openHttp1, grpc: openGrpc }[kind];
+const {
+  kind,
+  operation = 'put',
+  targets,
+  clients,
+  seconds,
+  warmupSeconds,
+  valueBytes,
+  keys,
+} = JSON.parse(process.argv[2]);
+const open = {
+  http1: openHttp1,
+  grpc: openGrpc,
+  'client-shared': openSharedClient,
+  'client-own': openOwnClient,
+}[kind];
 const value = randomBytes(valueBytes);
 const latencies = [];
 let errors = 0;
@@ -13,12 +28,13 @@ let measuring = false;
 let stopping = false;
 
 async function client(at) {
-  const connection = await open(targets[at % targets.length]);
+  const connection = await open(targets[at % targets.length], targets);
   let turn = at * 7_919;
   while (!stopping) {
     const began = performance.now();
     turn = (turn + 104_729) % keys;
-    const ok = await connection.put(`bench-${turn}`, value);
+    const key = `bench-${turn}`;
+    const ok = await (operation === 'get' ? connection.get(key) : connection.put(key, value));
     if (measuring) {
       if (ok) latencies.push(performance.now() - began);
       else errors += 1;

@@ -48,16 +48,19 @@ export function openGrpc({ host, port }) {
     let answered = false;
     let stream = -1;
     let buffered = Buffer.alloc(0);
-    const headers = Buffer.concat([
-      literal(':method', 'POST'),
-      literal(':scheme', 'http'),
-      literal(':path', '/etcdserverpb.KV/Put'),
-      literal(':authority', `${host}:${port}`),
-      literal('te', 'trailers'),
-      literal('content-type', 'application/grpc'),
-    ]);
+    const headersOf = (method) =>
+      Buffer.concat([
+        literal(':method', 'POST'),
+        literal(':scheme', 'http'),
+        literal(':path', `/etcdserverpb.KV/${method}`),
+        literal(':authority', `${host}:${port}`),
+        literal('te', 'trailers'),
+        literal('content-type', 'application/grpc'),
+      ]);
+    const headers = { Put: headersOf('Put'), Range: headersOf('Range') };
     socket.once('error', reject);
     socket.on('close', () => waiting?.(false));
+    let consumed = 0;
     socket.on('data', (chunk) => {
       buffered = buffered.length === 0 ? chunk : Buffer.concat([buffered, chunk]);
       for (;;) {
@@ -70,7 +73,17 @@ export function openGrpc({ host, port }) {
         buffered = buffered.subarray(9 + length);
         if (type === SETTINGS && (flags & ACK) === 0) socket.write(frame(SETTINGS, ACK, 0, Buffer.alloc(0)));
         else if (type === PING && (flags & ACK) === 0) socket.write(frame(PING, ACK, 0, payload));
-        else if (type === DATA && length > 0) answered = true;
+        else if (type === DATA && length > 0) {
+          answered = true;
+          consumed += length;
+          // The connection's window is widened at the start; it is filled up again long before it is used up.
+          if (consumed > 0x20000000) {
+            const more = Buffer.alloc(4);
+            more.writeUInt32BE(consumed);
+            socket.write(frame(WINDOW_UPDATE, 0, 0, more));
+            consumed = 0;
+          }
+        }
         if ((type === HEADERS || type === DATA) && (flags & END_STREAM) !== 0) {
           const done = waiting;
           waiting = undefined;
@@ -88,23 +101,24 @@ export function openGrpc({ host, port }) {
           frame(WINDOW_UPDATE, 0, 0, grow),
         ]),
       );
+      const call = (method, message) =>
+        new Promise((answer) => {
+          waiting = answer;
+          answered = false;
+          stream += 2;
+          const prefix = Buffer.alloc(5);
+          prefix.writeUInt32BE(message.length, 1);
+          socket.write(
+            Buffer.concat([
+              frame(HEADERS, END_HEADERS, stream, headers[method]),
+              frame(DATA, END_STREAM, stream, Buffer.concat([prefix, message])),
+            ]),
+          );
+        });
       resolve({
-        put(key, value) {
-          return new Promise((answer) => {
-            waiting = answer;
-            answered = false;
-            stream += 2;
-            const message = Buffer.concat([field(1, Buffer.from(key)), field(2, value)]);
-            const prefix = Buffer.alloc(5);
-            prefix.writeUInt32BE(message.length, 1);
-            socket.write(
-              Buffer.concat([
-                frame(HEADERS, END_HEADERS, stream, headers),
-                frame(DATA, END_STREAM, stream, Buffer.concat([prefix, message])),
-              ]),
-            );
-          });
-        },
+        put: (key, value) => call('Put', Buffer.concat([field(1, Buffer.from(key)), field(2, value)])),
+        // Linearizable, as etcd answers unless it is asked for something else.
+        get: (key) => call('Range', field(1, Buffer.from(key))),
         close: () => socket.destroy(),
       });
     });
