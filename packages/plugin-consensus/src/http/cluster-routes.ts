@@ -14,7 +14,7 @@ const Node = Type.Object({
   peer: Address,
   http: Nullable,
   client: Nullable,
-  state: Type.Union([Type.Literal('member'), Type.Literal('retiring')]),
+  state: Type.Union([Type.Literal('new'), Type.Literal('member'), Type.Literal('retiring')]),
 });
 const Joined = Type.Object({
   clusterId: Type.String(),
@@ -23,6 +23,13 @@ const Joined = Type.Object({
   groups: Type.Integer({ description: 'groups of the cluster that hold keys' }),
   votersPerGroup: Type.Integer(),
 });
+
+const Retired = Type.Object({
+  nodeId: Type.String(),
+  state: Type.Union([Type.Literal('retired'), Type.Literal('retiring')]),
+});
+/** Shorter than any handler may take; after that who asked looks at the directory. */
+const RETIRE_WAIT_MS = 60_000;
 
 /** The routes of the directory. */
 export function clusterRoutes(service: ClusterService, clusterId: string): readonly RouteDefinition[] {
@@ -70,6 +77,22 @@ export function clusterRoutes(service: ClusterService, clusterId: string): reado
       ),
       responses: { 200: Joined },
       handler: async ({ body, signal }) => ({ body: await join(service, clusterId, body, signal) }),
+    },
+    {
+      method: 'POST',
+      path: '/v1/cluster/retire',
+      summary:
+        'Take a node out of the cluster: another one gets its place in each group, or it goes without, and is removed',
+      body: Type.Object(
+        { nodeId: Type.String({ minLength: 1, maxLength: 64 }) },
+        { additionalProperties: false },
+      ),
+      responses: { 200: Retired, 202: Retired },
+      handler: async ({ body, signal }) => {
+        const id = checkId((body as { readonly nodeId: string }).nodeId, 'nodeId');
+        const state = await service.retireNode(id, RETIRE_WAIT_MS, signal);
+        return { status: state === 'retired' ? 200 : 202, body: { nodeId: id, state } };
+      },
     },
   ];
 }

@@ -67,7 +67,8 @@ export function checkStorageId(value: unknown): string {
 export function checkNode(value: unknown): DirectoryNode {
   const fields = fieldsOf(value);
   const { state, storageId = null } = fields;
-  if (state !== 'member' && state !== 'retiring') throw malformed(WHAT, 'there is no such state of a node');
+  if (state !== 'new' && state !== 'member' && state !== 'retiring')
+    throw malformed(WHAT, 'there is no such state of a node');
   return {
     id: checkId(fields['id'], 'id'),
     ...checkAddresses(fields),

@@ -149,3 +149,70 @@ describe('the group of the directory', () => {
     expect(answer.ok).toBe(true);
   });
 });
+
+describe('a node that is retired', () => {
+  const voters = (group: string): string =>
+    cluster
+      .node('n1')
+      .service.view.groups.find(({ id }) => id === group)
+      ?.voters.join(' ') ?? '';
+  const never = new AbortController().signal;
+
+  it('is replaced by the spare one in every group, the directory among them, and removed', async () => {
+    await joined();
+    await agreed('all know n4', 'n1 n2 n3 n4');
+    await cluster.until('its place is decided', () =>
+      cluster.node('n1').service.view.nodes.every(({ state }) => state === 'member'),
+    );
+    expect(voters('group-1')).toBe('n1 n2 n3');
+    const state = await cluster.settle(cluster.node('n3').service.retireNode('n2', 60_000, never));
+    expect(state).toBe('retired');
+    await agreed('all have heard', 'n1 n3 n4');
+    expect([voters('group-1'), voters(DIRECTORY_GROUP)]).toEqual(['n1 n3 n4', 'n1 n3 n4']);
+    expect(cluster.node('n2').service.standing).toBe('retired');
+    await cluster.until('its replicas are gone', () => cluster.node('n2').engine.all().length === 0);
+  });
+
+  it('goes on being retired when the one that leads the directory dies meanwhile', async () => {
+    await joined();
+    await agreed('all know n4', 'n1 n2 n3 n4');
+    const leader = cluster.leader()?.id ?? '';
+    const other = leader === 'n3' ? 'n2' : 'n3';
+    const retiring = cluster.node(other).service.submit({ op: 'retire', id: leader === 'n1' ? 'n2' : 'n1' });
+    await cluster.settle(retiring);
+    cluster.crash(leader);
+    await cluster.until('it is gone', () => nodesOf(other).split(' ').length === 3, 120_000);
+  });
+
+  it('leaves without another in its place while a majority remains, down to the last', async () => {
+    const retire = (id: string) => cluster.settle(cluster.node('n1').service.retireNode(id, 60_000, never));
+    expect(await retire('n2')).toBe('retired');
+    expect(await retire('n3')).toBe('retired');
+    expect(voters('group-1')).toBe('n1');
+    await expect(retire('n1')).rejects.toMatchObject({ code: 'node-last-voter' });
+    await expect(retire('n7')).rejects.toMatchObject({ code: 'node-unknown' });
+  });
+});
+
+describe('a cluster with fewer nodes than voters are wanted', () => {
+  it('lets nodes that join vote, but takes back none that an operator took out', async () => {
+    await cluster.stop();
+    cluster = new DirectoryTestCluster(1, 5);
+    await cluster.start();
+    const { service } = cluster.node('n1');
+    for (const id of ['n2', 'n3', 'n4']) {
+      await cluster.settle(service.submit({ op: 'join', id, ...addressesOf(Number(id.slice(1))) }));
+      await cluster.startNode(id, { joins: true, configured: ['n1', id] });
+      await cluster.until(`${id} has its place`, () =>
+        service.view.nodes.every(({ state }) => state === 'member'),
+      );
+    }
+    const voters = () => service.view.groups.map((group) => group.voters.join(' '));
+    expect(voters()).toEqual(['n1 n2 n3', 'n1 n2 n3']);
+    const { members } = cluster.node('n1').replicas;
+    const request = { add: [], addLearners: [], addWitnesses: [], remove: ['n2'] };
+    await cluster.settle(members.change('group-1', request));
+    await cluster.advance(5_000);
+    expect(voters()).toEqual(['n1 n2 n3', 'n1 n3']);
+  });
+});

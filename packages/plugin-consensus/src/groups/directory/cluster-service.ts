@@ -18,6 +18,7 @@ import type { DirectoryAnswer, DirectoryCommand } from './directory-command.js';
 import { decodeDirectoryAnswer, encodeDirectoryCommand } from './directory-command.js';
 import type { Standing } from './directory-copy.js';
 import { DirectoryCopy } from './directory-copy.js';
+import { directoryRefused, lastVoter } from './directory-errors.js';
 import { DirectoryState } from './directory-state.js';
 import { DirectorySync } from './directory-sync.js';
 import type { DirectoryNode, DirectoryView, NodeAddresses } from './directory-types.js';
@@ -31,6 +32,8 @@ import {
   formerGroups,
 } from './first-directory.js';
 import { MemberTable } from './member-table.js';
+import { MembershipController } from './membership-controller.js';
+import { groupsLostWithout } from './membership-plan.js';
 
 const LOOK_EVERY_MS = 1_000;
 /** Groups whose voters are told in one look; the next look tells the rest. */
@@ -60,8 +63,8 @@ export interface ClusterServiceOptions {
 /** What the service acts through, once it exists. */
 export interface ClusterParts {
   readonly engine: Pick<MultiRaftEngine, 'all' | 'group' | 'closeGroup' | 'openPlaced'>;
-  readonly router: Pick<GroupRouter, 'propose' | 'leaderChanged'>;
-  readonly replicas: Pick<NodeReplicas, 'forgetPeer' | 'refusal' | 'startState'>;
+  readonly router: Pick<GroupRouter, 'propose' | 'leaderChanged' | 'status'>;
+  readonly replicas: Pick<NodeReplicas, 'forgetPeer' | 'members' | 'refusal' | 'startState'>;
 }
 
 /** The directory as this node lives in it. */
@@ -73,6 +76,7 @@ export class ClusterService {
   private state: DirectoryState | undefined;
   private parts: ClusterParts | undefined;
   private sync: DirectorySync | undefined;
+  private controller: MembershipController | undefined;
   private timer: TimerHandle | undefined;
   private ending: TimerHandle | undefined;
   private looking = false;
@@ -148,6 +152,7 @@ export class ClusterService {
     this.members.follow(this.view, EMPTY_DIRECTORY);
     this.sync = new DirectorySync(transport, clock, log, this.copy);
     this.timer = clock.setInterval(() => this.look(), LOOK_EVERY_MS);
+    this.controller = this.control(parts);
     await this.openOnFormerNode(parts);
     this.look();
   }
@@ -181,14 +186,58 @@ export class ClusterService {
     return decodeDirectoryAnswer(outcome.data);
   }
 
+  /**
+   * Takes a node out of the cluster: out of all its groups first, its leaderships handed over. Resolves when it is gone,
+   * or with `retiring` when that takes longer than `waitMs`; it goes on then.
+   * @throws DwError `node-unknown`, `node-last`, `node-last-voter`; of {@link submit}.
+   */
+  async retireNode(id: string, waitMs: number, signal: AbortSignal): Promise<'retired' | 'retiring'> {
+    const lost = groupsLostWithout(this.view, id, (node) => this.controller?.reachable(node) === true);
+    if (lost.length > 0) throw lastVoter(id, lost);
+    const answer = await this.submit({ op: 'retire', id }, signal);
+    if (!answer.ok) throw directoryRefused(answer.code, answer.detail);
+    const gone = (): boolean =>
+      this.view.version >= answer.version && !this.view.nodes.some((node) => node.id === id);
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        timer.cancel();
+        listening[Symbol.dispose]();
+        signal.removeEventListener('abort', done);
+        resolve();
+      };
+      const timer = this.options.clock.setTimeout(done, waitMs);
+      const listening = this.onChanged(() => {
+        if (gone()) done();
+      });
+      signal.addEventListener('abort', done, { once: true });
+      if (gone() || signal.aborted) done();
+    });
+    return gone() ? 'retired' : 'retiring';
+  }
+
   /** Takes part no more. */
   async stop(): Promise<void> {
     this.stopped = true;
+    this.controller?.stop();
     this.timer?.cancel();
     this.ending?.cancel();
     this.sync?.stop();
     this.members.stop();
     await this.copy.settled();
+  }
+
+  private control({ router, replicas }: ClusterParts): MembershipController {
+    const { cluster, clock, log } = this.options;
+    return new MembershipController({
+      cluster,
+      clock,
+      log,
+      leads: () => this.leads && this.standing === 'member',
+      view: () => this.view,
+      submit: (command) => this.submit(command),
+      change: (groupId, request) => replicas.members.change(groupId, request),
+      status: (groupId) => router.status(groupId),
+    });
   }
 
   /** A node that had its groups before there was a directory has everything on its disk but the directory's group. */
@@ -228,6 +277,7 @@ export class ClusterService {
     const { log, clock, nodeId } = this.options;
     log.warn('this node was retired: it is no member of the cluster any more, and can be stopped');
     this.timer?.cancel();
+    this.controller?.stop();
     this.ending = clock.setTimeout(() => {
       this.table.close(() => nodeRetired(nodeId));
       this.sync?.stop();

@@ -26,6 +26,7 @@ export interface DirectoryTestNode {
   readonly engine: MultiRaftEngine;
   readonly router: GroupRouter;
   readonly storage: MemoryNodeStorage;
+  readonly replicas: NodeReplicas;
   /** Ids of the nodes that it deals with, itself left out. */
   readonly members: () => string;
   readonly stop: () => Promise<void>;
@@ -140,6 +141,7 @@ export class DirectoryTestCluster {
       engine,
       router,
       storage,
+      replicas,
       members: () =>
         [...members.keys()]
           .filter((other) => other !== id)

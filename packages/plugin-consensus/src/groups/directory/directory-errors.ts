@@ -52,3 +52,14 @@ export function directoryRefused(code: DirectoryRefusal, detail: string): DwErro
     ...(known?.retryable === true ? { retryAfterMs: 500 } : {}),
   });
 }
+
+/** A node is the only voter of groups, and nobody can take its place. */
+export function lastVoter(id: string, groups: readonly string[]): DwError {
+  return new DwError({
+    code: 'node-last-voter',
+    status: 409,
+    message: `${id} cannot be retired: nobody else votes in ${groups.slice(0, 8).join(', ')}, and no other node can be reached to take its place`,
+    hint: 'start another node, or let one join with dw start --join, and ask again',
+    details: { groups: groups.slice(0, 100) },
+  });
+}

@@ -59,7 +59,7 @@ describe('joining', () => {
   beforeEach(() => void directory.tell(createOf(3)));
 
   it('gives a node without an id the next free one, and the same again when it asks again', () => {
-    const answer = { ok: true, version: 2, node: nodeOf(4) };
+    const answer = { ok: true, version: 2, node: { ...nodeOf(4), state: 'new' } };
     expect(directory.tell(join(4, null))).toEqual(answer);
     expect(directory.tell(join(4, null))).toEqual(answer);
     expect(directory.tell(join(4, 'n4'))).toEqual(answer);
@@ -180,6 +180,14 @@ describe('retiring', () => {
     directory.tell({ op: 'retire', id: 'n4' });
     directory.tell({ op: 'remove', id: 'n4' });
     expect(directory.tell(join(9, null))).toMatchObject({ node: { id: 'n5' } });
+  });
+
+  it('ends what is new, and so does being kept', () => {
+    directory.tell(join(4));
+    directory.tell(join(5));
+    directory.tell({ op: 'keep', id: 'n4' });
+    directory.tell({ op: 'retire', id: 'n5' });
+    expect(directory.state.view.nodes.slice(3).map(({ state }) => state)).toEqual(['member', 'retiring']);
   });
 
   it('can be called off, and refuses the last node that stays', () => {

@@ -2,8 +2,8 @@
 // that cannot be done changes nothing and answers why. Nodes, groups and views are never changed in place, so that a
 // view is a snapshot.
 //
-//   join ──▶ member ──retire──▶ retiring ──remove──▶ (gone; its storage is remembered as retired)
-//               ▲──────keep────────┘
+//   join ──▶ new ──keep──▶ member ──retire──▶ retiring ──remove──▶ (gone; its storage is remembered as retired)
+//             └───────retire──▲─────keep──────────┘
 
 import type { AppliedEntry } from '@datawarehouse/sdk';
 import { crc32, isDwError } from '@datawarehouse/sdk';
@@ -134,14 +134,14 @@ function join(view: DirectoryView, { id, peer, http, client }: Command<'join'>):
   const addresses = { peer, http, client };
   const known = view.nodes.find((node) => (id === null ? sameAddresses(node, addresses) : node.id === id));
   if (known !== undefined) {
-    if (sameAddresses(known, addresses) && known.state === 'member') return { next: view, node: known };
+    if (sameAddresses(known, addresses) && known.state !== 'retiring') return { next: view, node: known };
     const detail = `${known.id} is ${known.state === 'retiring' ? 'retiring' : `at ${shownAt(known)}`}`;
     return { code: 'node-id-taken', detail };
   }
   const collision = holderOf(view, addresses, undefined);
   if (collision !== undefined) return collision;
   if (view.nodes.length >= MAX_NODES) return { code: 'directory-full', detail: `${MAX_NODES} nodes` };
-  const node: DirectoryNode = { id: id ?? nextId(view), ...addresses, state: 'member', storageId: null };
+  const node: DirectoryNode = { id: id ?? nextId(view), ...addresses, state: 'new', storageId: null };
   return { next: { ...view, nodes: [...view.nodes, node].sort(byId) }, node };
 }
 
@@ -167,7 +167,7 @@ function mark(view: DirectoryView, { op, id }: Command<'retire' | 'keep'>): Chan
   if (known === undefined) return { code: 'node-unknown', detail: id };
   const state = op === 'retire' ? 'retiring' : 'member';
   if (known.state === state) return { next: view, node: known };
-  const staying = view.nodes.some((node) => node.id !== id && node.state === 'member');
+  const staying = view.nodes.some((node) => node.id !== id && node.state !== 'retiring');
   if (op === 'retire' && !staying) return { code: 'node-last', detail: `${id} is the last node that stays` };
   return withNode(view, { ...known, state });
 }

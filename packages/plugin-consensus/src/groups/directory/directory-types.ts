@@ -29,10 +29,18 @@ export interface NodeAddresses {
   readonly client: string | null;
 }
 
-/** A node. `retiring`: it is being taken out of its groups, gets no new replicas, and will be removed. */
+/**
+ * What a node is to the cluster.
+ * - `new`: it has joined, and groups that have too few voters may take it
+ * - `member`: its place is decided, by what happened when it was new and by operators since
+ * - `retiring`: it is being taken out of its groups, gets no new replicas, and will be removed
+ */
+export type NodeState = 'new' | 'member' | 'retiring';
+
+/** A node. */
 export interface DirectoryNode extends NodeAddresses {
   readonly id: string;
-  readonly state: 'member' | 'retiring';
+  readonly state: NodeState;
   /** Id of the storage that it has told; null before it has. */
   readonly storageId: string | null;
 }
