@@ -372,6 +372,8 @@ describe('snapshots', () => {
   it('are taken on request, and let the whole log go', async () => {
     const cluster = await start({ groups: 1 });
     for (let n = 0; n < 20; n++) await cluster.put('n1', `key-${n}`, `${n}`);
+    // A follower hears with the next tick that the last of them is committed.
+    await cluster.advance(20);
     const index = await cluster.settle(cluster.node('n2').router.snapshot('group-1'));
     expect(index).toBeGreaterThan(20);
     expect(cluster.node('n2').engine.group('group-1')!.storage.firstIndex()).toBe(index + 1);

@@ -417,6 +417,8 @@ export class MultiRaftEngine implements GroupHost {
     const now = this.clock.now();
     const stalled = this.disk.stalledMs > this.timeoutMs;
     for (const group of this.replicas.all()) group.tick(count, stalled);
+    this.outbox.release();
+    this.outbox.flush();
     if (now < this.nextSweep) return;
     this.nextSweep = now + SWEEP_MS;
     for (const group of this.replicas.all()) group.sweep(now);
