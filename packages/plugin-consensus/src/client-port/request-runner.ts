@@ -172,6 +172,7 @@ export class RequestRunner {
       case 'idempotency-key-reused':
       case 'committed':
       case 'result':
+      case 'result-not-kept':
         replies.refused(id, sessionRefusal(group, write, outcome));
     }
   }
