@@ -12,6 +12,8 @@ export interface ClusterOptions {
   readonly groups?: number;
   /** Configuration of the consensus plugin beside `groups`. */
   readonly consensus?: Readonly<Record<string, unknown>>;
+  /** Plugins besides those of the cluster and of consensus: packages or folders. */
+  readonly plugins?: readonly string[];
   /** Links go through proxies, so that they can be cut. Default true. */
   readonly proxied?: boolean;
 }
@@ -92,6 +94,7 @@ export class TestCluster {
               package: '@datawarehouse/plugin-consensus',
               config: { groups: options.groups ?? 3, votersPerGroup: 3, ...options.consensus },
             },
+            ...(options.plugins ?? []).map((name) => ({ package: name })),
           ],
         }),
       );
