@@ -12,7 +12,8 @@ import { decodeKeyedCommand, decodeSessionCommand, decodeSessionId } from './ses
 import { IdempotencyTable } from './sessions/idempotency-table.js';
 import type { SessionTables } from './sessions/session-snapshot.js';
 import { SessionRestorer, sessionSnapshot } from './sessions/session-snapshot.js';
-import { SessionTable } from './sessions/session-table.js';
+import type { SessionBounds } from './sessions/session-table.js';
+import { SESSION_BOUNDS, SessionTable } from './sessions/session-table.js';
 import { addHash, formatHash, hashText } from './state-hash.js';
 
 /**
@@ -34,13 +35,21 @@ const CLOSED: Outcome = { status: 'session-closed' };
 
 /** What all replicas of a group have in common. */
 export class GroupState {
-  private tables: SessionTables = { sessions: new SessionTable(), keys: new IdempotencyTable() };
+  private tables: SessionTables;
 
   /** Index of the last entry in a machine that keeps itself: it is not given this one or those before it again. */
   private held = 0;
 
-  /** @param machine The state machine that the group runs. */
-  constructor(readonly machine: ReplicatedState) {}
+  /**
+   * @param machine The state machine that the group runs.
+   * @param bounds Of the sessions; equal on all replicas, so other than the usual ones only in tests.
+   */
+  constructor(
+    readonly machine: ReplicatedState,
+    private readonly bounds: SessionBounds = SESSION_BOUNDS,
+  ) {
+    this.tables = { sessions: new SessionTable(bounds), keys: new IdempotencyTable() };
+  }
 
   /** Whether the machine keeps its state on disk by itself. */
   get keepsItself(): boolean {
@@ -100,7 +109,7 @@ export class GroupState {
 
   /** Begins to take another state in. @throws DwError `snapshot-damaged`, and what the machine throws. */
   beginRestore(index: number): StateRestorer {
-    const own = new SessionRestorer();
+    const own = new SessionRestorer(this.bounds);
     let machine: StateRestorer | undefined;
     // A machine that keeps itself may be ahead of the snapshot.
     const needed = !this.keepsItself || this.held < index;

@@ -11,7 +11,7 @@ import { addHash } from '../state-hash.js';
 import { MAX_IDEMPOTENCY_KEY_BYTES } from './command-header.js';
 import type { KeyedRecord } from './idempotency-table.js';
 import { IdempotencyTable } from './idempotency-table.js';
-import type { RememberedCommand, SessionRecord } from './session-table.js';
+import type { RememberedCommand, SessionBounds, SessionRecord } from './session-table.js';
 import { SessionTable, commandHash } from './session-table.js';
 
 const FORMAT_VERSION = 1;
@@ -81,11 +81,15 @@ function* write(
 /** Reads the group's part from chunks cut anywhere. All methods throw DwError `snapshot-damaged`. */
 export class SessionRestorer {
   /** What was read so far. */
-  readonly tables: SessionTables = { sessions: new SessionTable(), keys: new IdempotencyTable() };
+  readonly tables: SessionTables;
   private readonly blocks = new BlockReader();
   private seenHeader = false;
   private ended = false;
   private machinePart: MachinePart = 'follows';
+
+  constructor(bounds: SessionBounds) {
+    this.tables = { sessions: new SessionTable(bounds), keys: new IdempotencyTable() };
+  }
 
   /** Where the state of the machine is, once the group's part is whole. */
   get machine(): MachinePart {

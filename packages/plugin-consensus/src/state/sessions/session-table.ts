@@ -68,7 +68,8 @@ export interface SessionBounds {
   readonly resultBytes: number;
 }
 
-const BOUNDS: SessionBounds = {
+/** The bounds that every product has. */
+export const SESSION_BOUNDS: SessionBounds = {
   sessions: MAX_SESSIONS,
   outcomesPerSession: MAX_OUTCOMES_PER_SESSION,
   outcomes: MAX_OUTCOMES,
@@ -89,7 +90,7 @@ export class SessionTable {
   private outcomeCount = 0;
   private bytes = 0;
 
-  constructor(private readonly bounds: SessionBounds = BOUNDS) {}
+  constructor(private readonly bounds: SessionBounds = SESSION_BOUNDS) {}
 
   /** Sessions that are open. */
   get size(): number {
