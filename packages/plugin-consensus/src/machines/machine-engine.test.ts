@@ -114,6 +114,15 @@ describe('a state machine of a plugin', () => {
     expect(await propose(cluster, 'n1', 'a')).toBe('1');
     expect(await propose(cluster, 'n2', 'b')).toBe('2');
     for (const node of cluster.ids) expect(await query(cluster, node)).toBe('a,b');
+    // What only keys have is refused by a group that has none, and the other way round.
+    const { router } = cluster.node('n1');
+    const wrong: (() => Promise<unknown>)[] = [
+      () => router.get(GROUP.id, 'a'),
+      () => router.query('group-1', new Uint8Array(0)),
+    ];
+    for (const ask of wrong) {
+      await expect(cluster.settle(ask())).rejects.toMatchObject({ code: 'machine-mismatch' });
+    }
     const hashes = cluster.ids.map((id) => cluster.node(id).engine.group(GROUP.id)!.status());
     expect(new Set(hashes.map(({ stateHash, lastApplied }) => `${lastApplied} ${stateHash}`)).size).toBe(1);
   });

@@ -92,6 +92,31 @@ describe('a plugin state', () => {
     expect(() => misbehaving(() => new Uint8Array(2 ** 20 + 1)).apply(entry(1, ''))).toThrow(/1048577 bytes/);
   });
 
+  it('asks the machine, and says why it has no answer', () => {
+    const query = (machine: Partial<IStateMachine>): PluginState =>
+      new PluginState('asked', {
+        apply: () => undefined,
+        snapshot: () => [],
+        restore: async () => undefined,
+        ...machine,
+      });
+    expect(query({ query: (request) => request }).query(Buffer.from('a'))).toEqual(Buffer.from('a'));
+    expect(() => query({}).query(Buffer.from('a'))).toThrow(
+      expect.objectContaining({ code: 'query-unsupported' }),
+    );
+    const failing = query({
+      query: () => {
+        throw new Error('no such thing');
+      },
+    });
+    expect(() => failing.query(Buffer.from('a'))).toThrow(expect.objectContaining({ code: 'query-failed' }));
+    const late = query({ query: (() => Promise.resolve()) as never });
+    expect(() => late.query(Buffer.from('a'))).toThrow(/a promise/);
+    expect(() => new PluginState('half', { ...late.machine, openAsync: async () => 0 } as never)).toThrow(
+      /not the other/,
+    );
+  });
+
   it('hands the failure of a restore to whoever gives it chunks', async () => {
     const state = new PluginState('adder', new Adder());
     await expect(restore(state, Buffer.from('12345678not a number'), 6)).rejects.toThrow(
