@@ -29,7 +29,7 @@ async function post(node: string, path: string, body: unknown, key?: string) {
     headers,
     body: JSON.stringify(body),
   });
-  return { status: response.status, body: (await response.json()) as unknown };
+  return { status: response.status, body: await response.json() };
 }
 
 async function balance(node: string, account: string): Promise<unknown> {
