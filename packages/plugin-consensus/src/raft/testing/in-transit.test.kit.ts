@@ -39,10 +39,11 @@ export class InTransit {
     return arrived;
   }
 
-  /** Takes out the reports that have arrived. */
-  reports(now: number): readonly Report[] {
-    const arrived = this.#reports.filter((report) => report.due <= now);
-    this.#reports = this.#reports.filter((report) => report.due > now);
+  /** Takes out the reports that have arrived; each is for who sent the snapshot. */
+  reports(now: number, canTake: (id: NodeId) => boolean): readonly Report[] {
+    const has = ({ due, message }: Travelling): boolean => due <= now && canTake(message.from);
+    const arrived = this.#reports.filter((report) => has(report));
+    this.#reports = this.#reports.filter((report) => !has(report));
     return arrived;
   }
 }

@@ -10,6 +10,7 @@ import { InTransit } from './in-transit.test.kit.js';
 import { Invariants, Violation } from './invariants.test.kit.js';
 import { leaving, refusable, someChange } from './membership-workload.test.kit.js';
 import { confOf } from './memory-storage.test.kit.js';
+import { Partition } from './partition.test.kit.js';
 import { Random } from './random.test.kit.js';
 import { driftMargin, newNode, timeOf, type SimulatedNode } from './simulated-node.test.kit.js';
 import { newTally, type Tally } from './tally.test.kit.js';
@@ -53,7 +54,7 @@ export class Simulation {
   /** Whether a core reads what it handed over, or only what is durable. It must not matter. */
   readonly #readsOwnWrites: boolean;
   readonly #network = new InTransit();
-  #cutOff = new Set<string>();
+  readonly #partition = new Partition();
   readonly #changesMembers: boolean;
   #now = 0;
   #counter = 0;
@@ -114,6 +115,7 @@ export class Simulation {
   #step(): void {
     this.#now++;
     this.#tellTime();
+    this.#partition.tick(this.#now, this.#ids, this.#random);
     const node = this.#random.pick(this.#nodes);
     const dice = this.#random.next();
     if (dice < 0.15) this.#tickAll();
@@ -124,7 +126,7 @@ export class Simulation {
     else if (dice < 0.93) this.#client(this.#nodes.find((each) => each.core?.isLeader) ?? node);
     else if (dice < 0.94) this.#snapshot(node);
     else if (dice < 0.945) this.#changeNetwork();
-    else if (dice < 0.95) this.#cutOff = new Set();
+    else if (dice < 0.95) this.#partition.heal(this.#now);
     else if (dice < 0.955) this.#crash(node);
     else if (dice < 0.984) this.#restartSome();
     else if (dice < 0.985) this.#pause(node);
@@ -140,6 +142,10 @@ export class Simulation {
   /** The core of a node that runs and does not stand still. */
   #awake(node: SimulatedNode): RaftCore | undefined {
     return node.pausedUntil > this.#now ? undefined : node.core;
+  }
+
+  get #ids(): readonly string[] {
+    return this.#nodes.map((node) => node.id);
   }
 
   #tellTime(): void {
@@ -163,9 +169,11 @@ export class Simulation {
   #changeMembers(): void {
     const core = this.#nodes.map((node) => this.#awake(node)).find((each) => each?.isLeader === true);
     if (core === undefined) return;
-    refusable(['conf-change-refused', 'proposal-dropped'], () =>
-      core.proposeConfChange(someChange(core, this.#nodes, this.#random)),
-    );
+    refusable(['conf-change-refused', 'proposal-dropped'], () => {
+      core.proposeConfChange(someChange(core, this.#nodes, this.#random));
+      // What goes wrong with memberships goes wrong when some nodes have heard of a change and others have not.
+      if (this.#random.chance(0.3)) this.#partition.soon(this.#now, this.#random);
+    });
   }
 
   /** Each node on its own may get on with its work, or may be slow. */
@@ -220,9 +228,7 @@ export class Simulation {
   }
 
   #changeNetwork(): void {
-    const cut = this.#random.below(this.#nodes.length);
-    this.#cutOff = new Set();
-    while (this.#cutOff.size < cut) this.#cutOff.add(this.#random.pick(this.#nodes).id);
+    this.#partition.change(this.#now, this.#ids, this.#random);
   }
 
   #send(messages: readonly Message[]): void {
@@ -236,7 +242,7 @@ export class Simulation {
         message.index,
         message.entries.length,
       );
-      const severed = this.#cutOff.has(message.from) !== this.#cutOff.has(message.to);
+      const severed = this.#partition.severs(message.from, message.to);
       if (severed || this.#random.chance(this.#lossRate)) {
         this.tally.lostMessages++;
         this.#report(message, false);
@@ -250,15 +256,15 @@ export class Simulation {
   }
 
   #deliverDue(): void {
-    const arrived = this.#network.arrived(this.#now, (id) => (this.#find(id)?.pausedUntil ?? 0) <= this.#now);
+    const canTake = (id: string): boolean => (this.#find(id)?.pausedUntil ?? 0) <= this.#now;
+    const arrived = this.#network.arrived(this.#now, canTake);
     for (const message of arrived) {
       const node = this.#find(message.to);
       node?.core?.step(message);
       this.#report(message, node?.core !== undefined && this.#random.chance(0.8));
     }
-    for (const { message, ok } of this.#network.reports(this.#now)) {
-      const from = this.#find(message.from);
-      if (from !== undefined) this.#awake(from)?.reportSnapshot(message.to, ok);
+    for (const { message, ok } of this.#network.reports(this.#now, canTake)) {
+      this.#find(message.from)?.core?.reportSnapshot(message.to, ok);
     }
   }
 
@@ -415,7 +421,7 @@ export class Simulation {
 
   /** Everything works again: a proposal must be applied by all members, and all their replicas must be equal. */
   #recover(): void {
-    this.#cutOff = new Set();
+    this.#partition.healForGood();
     this.#lossRate = 0;
     this.#maxDelay = 1;
     for (const node of this.#nodes) {
