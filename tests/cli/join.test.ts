@@ -104,6 +104,86 @@ it('joins by one command, serves every key, votes when asked to, and comes back 
   expect(config.nodeId).toBe('n4');
 }, 120_000);
 
+/** Clients that write and read through these nodes until `finish`, which gives whatever was no success. */
+function load(nodes: readonly number[]): {
+  readonly done: () => number;
+  finish(): Promise<readonly string[]>;
+} {
+  const failures: string[] = [];
+  let stopping = false;
+  let done = 0;
+  const client = async (id: number): Promise<void> => {
+    for (let turn = 0; !stopping; turn++) {
+      const through = nodes[(id + turn) % nodes.length] ?? 1;
+      const key = `load-${id}-${turn % 20}`;
+      const written = await fetch(`${url(through)}/v1/kv/${key}`, { method: 'PUT', body: `${turn}` });
+      const said = await written.text();
+      if (!written.ok) failures.push(`put through n${through}: ${said}`);
+      const other = nodes[(id + turn + 1) % nodes.length] ?? 1;
+      const read = await fetch(`${url(other)}/v1/kv/${key}`);
+      const found = await read.text();
+      if (!read.ok || found !== `${turn}`) failures.push(`get through n${other}: ${found} is not ${turn}`);
+      done++;
+    }
+  };
+  const clients = [0, 1, 2, 3].map((id) => client(id));
+  return {
+    done: () => done,
+    finish: async () => {
+      stopping = true;
+      await Promise.all(clients);
+      return failures;
+    },
+  };
+}
+
+it('retires a node by one command, under load and without an error to clients of the others', async () => {
+  fourth = joinIt();
+  await fourth.until(`ready ${url(4)}`);
+  for (const n of [1, 2, 3, 4]) await alive(n, 'n1 n2 n3 n4');
+  const clients = load([1, 3, 4]);
+  await eventually('some load', async () => (clients.done() > 20 ? true : undefined));
+
+  const retire = TestProcess.dw('retire', ['nodes', 'retire', 'n2', '--url', url(1)]);
+  expect(await retire.exited, retire.output).toMatchObject({ code: 0 });
+  const before = clients.done();
+  await eventually('more load', async () => (clients.done() > before + 20 ? true : undefined));
+  expect(await clients.finish()).toEqual([]);
+
+  for (const n of [1, 3, 4]) await alive(n, 'n1 n3 n4');
+  const groups = await get<{ id: string; voters: string[] }[]>(4, '/v1/groups?system=true');
+  expect(groups.map(({ id, voters }) => `${id} ${voters.join(' ')}`).sort()).toEqual([
+    'directory n1 n3 n4',
+    'group-1 n1 n3 n4',
+    'group-2 n1 n3 n4',
+    'group-3 n1 n3 n4',
+  ]);
+  // It says so itself, takes part in nothing, and can be stopped; nobody misses it.
+  await eventually('it says that it was retired', async () => {
+    const { reasons } = await get<{ reasons: readonly string[] }>(2, '/readyz');
+    return reasons.some((reason) => reason.includes('retired')) ? true : undefined;
+  });
+  await eventually('it refuses', async () => {
+    const response = await fetch(`${url(2)}/v1/kv/a`);
+    const { code } = (await response.json()) as { code: string };
+    return code === 'node-retired' ? true : undefined;
+  });
+  const listed = TestProcess.dw('nodes', ['nodes', '--json', '--url', url(4)]);
+  await listed.exited;
+  const shown = JSON.parse(listed.output) as {
+    id: string;
+    state: string;
+    holds: string[];
+    leads: string[];
+  }[];
+  expect(shown.map(({ id, state }) => `${id} ${state}`)).toEqual(['n1 member', 'n3 member', 'n4 member']);
+  expect(shown.flatMap(({ leads }) => leads).sort()).toEqual(['directory', 'group-1', 'group-2', 'group-3']);
+  expect(await post(1, '/v1/cluster/retire', { nodeId: 'n2' })).toMatchObject({
+    status: 404,
+    body: { code: 'node-unknown' },
+  });
+}, 180_000);
+
 it('refuses an id of another node, and answers whoever asks again', async () => {
   const mine = { peer: '127.0.0.1:1', http: 'http://127.0.0.1:2' };
   const first = await post(2, '/v1/cluster/join', mine);

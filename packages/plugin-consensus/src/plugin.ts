@@ -48,6 +48,9 @@ const DEFAULT_VOTERS = 3;
 /** Above what the limits let wait for the disk, so that the storage never has to refuse. */
 const MAX_PENDING_BYTES = 512 * 1024 * 1_024;
 
+/** A node that joins is not ready for this long, or until it knows the groups. */
+const LEARN_MS = 10_000;
+
 interface Running {
   readonly context: PluginContext;
   readonly directory: ClusterService;
@@ -181,6 +184,8 @@ export class UltimateConsensusPlugin extends ConsensusPluginBase {
     if (directory.standing === 'retired') await engine.start([]);
     else await replicas.start(engine);
     await directory.start({ engine, router, replicas });
+    // Who is told that this node is ready may use it at once. If its peers are slow it says so in its health instead.
+    await directory.learned(LEARN_MS);
     machines.start(engine);
     await clients.start();
   }

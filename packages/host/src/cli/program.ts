@@ -45,6 +45,7 @@ function addStatus(program: Command): void {
   withCommonOptions(program.command('status').description('the nodes and groups of the cluster')).action(
     async (options) => (await import('./commands/status.js')).status(options),
   );
+  addNodes(program);
   // The options stand on `groups` itself: commander gives them to it wherever on the line they are.
   const groups = withCommonOptions(
     program.command('groups').description('the Raft groups, and what can be done to them'),
@@ -60,6 +61,19 @@ function addStatus(program: Command): void {
       (await import('./commands/groups.js')).snapshotGroup(group, command.optsWithGlobals()),
   );
   addMembers(part);
+}
+
+function addNodes(program: Command): void {
+  const nodes = withCommonOptions(
+    program.command('nodes').description('the nodes of the cluster, what each holds, and taking one out'),
+  ).action(async (options) => (await import('./commands/nodes.js')).listNodes(options));
+  nodes
+    .command('retire <node>')
+    .description('take a node out of the cluster: others get its places, then it is removed')
+    .configureHelp({ showGlobalOptions: true })
+    .action(async (node, _options, command) =>
+      (await import('./commands/nodes.js')).retireNode(node, command.optsWithGlobals()),
+    );
 }
 
 function addMembers(part: (usage: string, description: string) => Command): void {

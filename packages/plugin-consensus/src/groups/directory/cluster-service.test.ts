@@ -82,8 +82,12 @@ describe('a node that joins', () => {
       expect.objectContaining({ code: 'groups-unknown' }),
     );
     expect(early.service.standing).toBe('joining');
+    const waiting = early.service.learned(1_000);
+    await cluster.advance(2_000);
+    expect(await waiting).toBe(false);
     cluster.crash('n5');
     await joined();
+    expect(await cluster.settle(cluster.node('n4').service.learned(30_000))).toBe(true);
     await agreed('all know n4', 'n1 n2 n3 n4');
     expect(cluster.node('n4').service.standing).toBe('member');
     expect(cluster.node('n4').service.table.groupOf('key')).toBe('group-1');

@@ -198,21 +198,12 @@ export class ClusterService {
     if (!answer.ok) throw directoryRefused(answer.code, answer.detail);
     const gone = (): boolean =>
       this.view.version >= answer.version && !this.view.nodes.some((node) => node.id === id);
-    await new Promise<void>((resolve) => {
-      const done = (): void => {
-        timer.cancel();
-        listening[Symbol.dispose]();
-        signal.removeEventListener('abort', done);
-        resolve();
-      };
-      const timer = this.options.clock.setTimeout(done, waitMs);
-      const listening = this.onChanged(() => {
-        if (gone()) done();
-      });
-      signal.addEventListener('abort', done, { once: true });
-      if (gone() || signal.aborted) done();
-    });
-    return gone() ? 'retired' : 'retiring';
+    return (await this.until(gone, waitMs, signal)) ? 'retired' : 'retiring';
+  }
+
+  /** Waits until a node that joins is a member and knows the groups. @returns whether it is by now. */
+  learned(waitMs: number): Promise<boolean> {
+    return this.until(() => this.standing !== 'joining', waitMs);
   }
 
   /** Takes part no more. */
@@ -224,6 +215,25 @@ export class ClusterService {
     this.sync?.stop();
     this.members.stop();
     await this.copy.settled();
+  }
+
+  /** Waits until the directory is as it should be, for so long, or until the signal aborts. @returns whether it is. */
+  private async until(isSo: () => boolean, waitMs: number, signal?: AbortSignal): Promise<boolean> {
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        timer.cancel();
+        listening[Symbol.dispose]();
+        signal?.removeEventListener('abort', done);
+        resolve();
+      };
+      const timer = this.options.clock.setTimeout(done, waitMs);
+      const listening = this.onChanged(() => {
+        if (isSo()) done();
+      });
+      signal?.addEventListener('abort', done, { once: true });
+      if (isSo() || signal?.aborted === true) done();
+    });
+    return isSo();
   }
 
   private control({ router, replicas }: ClusterParts): MembershipController {
