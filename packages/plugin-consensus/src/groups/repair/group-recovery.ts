@@ -14,7 +14,7 @@ import type { NodeStorage } from '../../storage/types.js';
 import type { ReplicaClient } from '../replicas/replica-client.js';
 import type { RecoverReplica, RecoveryNote } from '../replicas/replica-messages.js';
 import type { ReplicaRecords } from '../replicas/replica-records.js';
-import { groupNotLost, recoveryPlanStale } from './repair-errors.js';
+import { recoveryPlanStale } from './repair-errors.js';
 import type { RecoveryPlan, Survivor } from './recovery-plan.js';
 import { planRecovery } from './recovery-plan.js';
 
@@ -38,7 +38,7 @@ export class GroupRecovery {
 
   /** What would be done now. @throws DwError `group-not-lost`, `recovery-impossible`. */
   async plan(groupId: string): Promise<RecoveryPlan> {
-    const { client, engine } = this.options;
+    const { client } = this.options;
     const survivors: Survivor[] = [];
     const own = this.inspect(groupId);
     if (isSurvivor(own)) survivors.push(own);
@@ -49,10 +49,6 @@ export class GroupRecovery {
       if (isSurvivor(answer) && answer.node === peer) survivors.push(answer);
     });
     await Promise.all(asked);
-    const led = survivors.find(({ node }) => node === engine.nodeId)?.node;
-    if (led !== undefined && engine.group(groupId)?.isLeader === true) {
-      throw groupNotLost(groupId, survivors.map(({ node }) => node).toSorted());
-    }
     return planRecovery(
       groupId,
       survivors.toSorted((a, b) => (a.node < b.node ? -1 : 1)),
@@ -83,12 +79,13 @@ export class GroupRecovery {
   inspect(groupId: string): Readonly<Record<string, unknown>> {
     const group = this.options.engine.group(groupId);
     if (group === undefined || group.failed !== undefined) return { state: 'none' };
-    const { storage, conf, lastApplied } = group;
+    const { storage, conf, lastApplied, leader } = group;
     const { commit } = group.raft;
     const lastIndex = storage.lastIndex();
     const lastTerm = storage.term(lastIndex) ?? 0;
     const { nodeId } = this.options.engine;
-    return { state: 'held', node: nodeId, term: group.term, lastIndex, lastTerm, commit, lastApplied, conf };
+    const log = { term: group.term, lastIndex, lastTerm, commit, lastApplied };
+    return { state: 'held', node: nodeId, ...log, conf, ...(leader === undefined ? {} : { leader }) };
   }
 
   /** Goes on with this node's replica as the only voter. On disk when it resolves. */

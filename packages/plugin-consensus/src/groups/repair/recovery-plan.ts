@@ -17,12 +17,14 @@ export interface Survivor {
   readonly commit: number;
   readonly lastApplied: number;
   readonly conf: ConfState;
+  /** Whom it takes for the leader, perhaps since a moment ago. */
+  readonly leader?: NodeId;
 }
 
 /** What is going to be done, and what it costs. */
 export interface RecoveryPlan {
   readonly group: string;
-  readonly survivors: readonly Omit<Survivor, 'conf'>[];
+  readonly survivors: readonly Omit<Survivor, 'conf' | 'leader'>[];
   /** Voters that cannot be reached, or whose replica is damaged. */
   readonly lost: readonly NodeId[];
   /** The one whose log the group goes on with. */
@@ -43,12 +45,17 @@ export function planRecovery(groupId: string, survivors: readonly Survivor[]): R
   const newest = best(survivors, (a, b) => a.lastApplied - b.lastApplied);
   if (newest === undefined)
     throw recoveryImpossible(groupId, 'no node that can be reached has a replica of it');
+  const led = survivors.find(({ leader }) => leader !== undefined);
+  if (led !== undefined) throw groupNotLost(groupId, `${led.node} hears of a leader, ${led.leader}`);
   const { conf } = newest;
   const reached = new Set(survivors.map(({ node }) => node));
   const quorum = (voters: readonly NodeId[]): boolean =>
     voters.length === 0 || voters.filter((node) => reached.has(node)).length * 2 > voters.length;
   if (quorum(conf.voters) && quorum(conf.votersOutgoing))
-    throw groupNotLost(groupId, [...reached].toSorted());
+    throw groupNotLost(
+      groupId,
+      `a majority of its voters can be reached (${[...reached].toSorted().join(', ')})`,
+    );
 
   const voters = [...new Set([...conf.voters, ...conf.votersOutgoing])].toSorted();
   const full = survivors.filter(({ node }) => voters.includes(node) && !conf.witnesses.includes(node));

@@ -2,11 +2,11 @@
 
 import { DwError } from '@datawarehouse/sdk';
 
-/** A majority of the group can be reached: it recovers by itself. */
-export function groupNotLost(groupId: string, reachable: readonly string[]): DwError {
+/** A majority of the group can be reached, or was a moment ago: it recovers by itself. */
+export function groupNotLost(groupId: string, why: string): DwError {
   return new DwError({
     code: 'group-not-lost',
-    message: `Group ${groupId} is not lost: a majority of its voters can be reached (${reachable.join(', ')}). Recovering it by hand could lose what they acknowledged, so nothing was done`,
+    message: `Group ${groupId} is not lost: ${why}. Recovering it by hand could lose what they acknowledged, so nothing was done`,
     hint: 'wait until they elect a leader; replace a single lost node with POST /v1/groups/{id}/members',
     status: 409,
   });
