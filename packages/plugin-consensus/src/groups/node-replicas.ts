@@ -17,6 +17,7 @@ import type { GroupPlacement } from './placement.js';
 import { GroupRecovery } from './repair/group-recovery.js';
 import { RepairLeader } from './repair/repair-leader.js';
 import { RepairWatch } from './repair/repair-watch.js';
+import { GroupTurns } from './replicas/group-turns.js';
 import { ReplicaClient } from './replicas/replica-client.js';
 import type { RecoveryNote } from './replicas/replica-messages.js';
 import { ReplicaRecords } from './replicas/replica-records.js';
@@ -150,9 +151,13 @@ export class NodeReplicas {
     if (record === undefined || acquaintances === undefined) return;
     const { placements, log, clock, transport, storage } = this.options;
     const client = new ReplicaClient(transport);
-    const common = { engine, client, records, clock, log };
+    const common = { engine, client, records, clock, log, turns: new GroupTurns() };
     const changes = new MemberChanges(common);
-    const removal = new ReplicaRemoval({ ...common, local: router.local });
+    const removal = new ReplicaRemoval({
+      ...common,
+      local: router.local,
+      joins: (groupId, node) => changes.joins(groupId, node),
+    });
     const repairs = new RepairLeader({ ...common, changes });
     const recovery = new GroupRecovery({ ...common, storage });
     const gate = this.gate;

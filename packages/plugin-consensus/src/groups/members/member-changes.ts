@@ -18,6 +18,8 @@ import type { MemberPlan, MemberRequest, MemberView } from './member-request.js'
 import { planMembers, viewOf } from './member-request.js';
 
 const POLL_MS = 20;
+/** A round as short as this is short enough, however short the election timeout: on a busy machine no round is shorter. */
+const ROUND_MS = 1_000;
 const HAND_OVER_MS = 10_000;
 
 /** What changes are made with. */
@@ -39,12 +41,19 @@ export type ChangeOutcome =
 export class MemberChanges {
   /** Groups of which a change is under way. */
   private readonly running = new Set<string>();
+  /** Nodes that were let have a replica by the change that is under way, by group: they are about to be members. */
+  private readonly joining = new Map<string, Set<NodeId>>();
 
   constructor(private readonly options: MemberChangesOptions) {}
 
   /** Whether a change of this group runs here. */
   busy(groupId: string): boolean {
     return this.running.has(groupId);
+  }
+
+  /** Whether a node is about to be a member of a group, and must keep its replica. */
+  joins(groupId: string, node: NodeId): boolean {
+    return this.joining.get(groupId)?.has(node) === true;
   }
 
   /**
@@ -80,6 +89,7 @@ export class MemberChanges {
       return await work(group);
     } finally {
       this.running.delete(groupId);
+      this.joining.delete(groupId);
     }
   }
 
@@ -87,6 +97,8 @@ export class MemberChanges {
   async openReplica(group: RaftGroup, node: NodeId, replace: boolean): Promise<void> {
     const { client, records } = this.options;
     const { bootstrap } = group.storage;
+    const joining = this.joining.get(group.id) ?? new Set();
+    this.joining.set(group.id, joining.add(node));
     const without = (ids: readonly NodeId[]): readonly NodeId[] => ids.filter((id) => id !== node);
     await client.ask(node, {
       kind: 'open',
@@ -111,7 +123,7 @@ export class MemberChanges {
     const behind = new Map(
       nodes.map((node) => {
         const { lastIndex } = group.raft;
-        return [node, new CatchUp(lastIndex, clock.now(), engine.electionTimeoutMs)];
+        return [node, new CatchUp(lastIndex, clock.now(), Math.max(engine.electionTimeoutMs, ROUND_MS))];
       }),
     );
     while (behind.size > 0) {
@@ -146,6 +158,7 @@ export class MemberChanges {
     log.warn({ group: group.id, nodes: Object.fromEntries(failed) }, 'learners did not catch up');
     const added = plan.promote.filter((node) => plan.learn.includes(node));
     for (const nodeId of added) await commitChange(group, clock, [{ type: 'remove', nodeId }]);
+    this.joining.delete(group.id);
     void this.tellRemoved(group, added);
     throw memberNotCaughtUp(group.id, [...failed.keys()], first[1]);
   }

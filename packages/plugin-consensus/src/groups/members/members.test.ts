@@ -239,6 +239,22 @@ describe('a replica', () => {
     await cluster.until('its replica is gone', () => !has(out), 60_000);
   });
 
+  it('stays when it is asked for again while it still asks about its removal', async () => {
+    await begin();
+    const at = leader();
+    // The replica is opened, and the entry that makes it a member waits for the disks of the followers.
+    for (const id of others()) cluster.stallDisk(id);
+    const adding = service(at).change(GROUP, { ...NOBODY, add: ['n4'] });
+    await cluster.until('it has a replica', () => has('n4'));
+    const question = encodeReplicaRequest({ kind: 'ask', groupId: GROUP });
+    const answer = await cluster.settle(
+      cluster.network.transport('n4').request(at, REPLICA_CHANNEL, question),
+    );
+    expect(JSON.parse(answer.toString())).toEqual({ state: 'joining' });
+    for (const id of others()) cluster.node(id).unstall();
+    expect((await cluster.settle(adding)).voters).toContain('n4');
+  });
+
   it('stays when it is only without a leader', async () => {
     await begin();
     const [one, two] = others() as [string, string];

@@ -7,6 +7,7 @@ import { errorMessage } from '@datawarehouse/sdk';
 import type { MultiRaftEngine } from '../../engine/multi-raft-engine.js';
 import { membersOf } from '../../engine/group-conf.js';
 import type { LocalOperations } from '../local-operations.js';
+import type { GroupTurns } from './group-turns.js';
 import type { ReplicaClient } from './replica-client.js';
 import type { ReplicaRecords } from './replica-records.js';
 
@@ -23,6 +24,9 @@ export interface ReplicaRemovalOptions {
   readonly local: LocalOperations;
   readonly client: ReplicaClient;
   readonly records: ReplicaRecords;
+  readonly turns: GroupTurns;
+  /** Whether a node is about to be a member: it has its replica already. */
+  readonly joins: (groupId: string, node: string) => boolean;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -51,25 +55,31 @@ export class ReplicaRemoval {
     if (group === undefined) return { state: 'unknown' };
     if (!group.isLeader) return { state: 'unknown', leader: group.leader };
     await local.confirm(groupId, clock.now() + CONFIRM_MS);
+    if (this.options.joins(groupId, node)) return { state: 'joining' };
     const state = membersOf(group.conf).includes(node) ? 'member' : 'removed';
     return { state, index: group.lastApplied };
   }
 
   /** Somebody says that this node is no member: asks the leader. @returns whether the replica was destroyed. */
   async check(groupId: string, peers: readonly string[]): Promise<boolean> {
-    const { engine, records, log } = this.options;
+    const { engine, records, log, turns } = this.options;
     if (this.asking.has(groupId)) return false;
     this.asking.add(groupId);
     try {
       for (const peer of peers) {
         const index = await this.removedAt(groupId, peer);
-        // An answer of before this replica was asked for is not about it.
-        if (index === undefined || index < records.of(groupId).openedAt) continue;
-        if ((engine.group(groupId)?.lastApplied ?? 0) > index) continue;
-        log.info({ group: groupId, by: peer, index }, 'no member any more: destroying the replica');
-        await engine.destroyGroup(groupId);
-        await records.forget(groupId);
-        return true;
+        if (index === undefined) continue;
+        const destroyed = await turns.run(groupId, async () => {
+          const { openedAt } = records.of(groupId);
+          // An answer of before this replica was asked for, or of that moment, is not about it.
+          if (openedAt > 0 && index <= openedAt) return false;
+          if ((engine.group(groupId)?.lastApplied ?? 0) > index) return false;
+          log.info({ group: groupId, by: peer, index }, 'no member any more: destroying the replica');
+          await engine.destroyGroup(groupId);
+          await records.forget(groupId);
+          return true;
+        });
+        if (destroyed) return true;
       }
       return false;
     } finally {

@@ -8,6 +8,7 @@ import { replicaRequestRefused } from '../members/member-errors.js';
 import type { MemberChanges } from '../members/member-changes.js';
 import type { GroupRecovery } from '../repair/group-recovery.js';
 import type { RepairLeader } from '../repair/repair-leader.js';
+import type { GroupTurns } from './group-turns.js';
 import type { OpenReplica, ReplicaRequest } from './replica-messages.js';
 import { REPLICA_CHANNEL, decodeReplicaRequest, encodeAnswer } from './replica-messages.js';
 import type { ReplicaRecords } from './replica-records.js';
@@ -23,6 +24,7 @@ export interface ReplicaServerOptions {
   readonly transport: IPeerTransport;
   readonly gate: PeerGate;
   readonly records: ReplicaRecords;
+  readonly turns: GroupTurns;
   readonly removal: ReplicaRemoval;
   readonly changes: MemberChanges;
   readonly repairs: RepairLeader;
@@ -65,7 +67,7 @@ export class ReplicaServer {
     }
     switch (request.kind) {
       case 'open':
-        return this.open(from, request);
+        return this.options.turns.run(request.groupId, () => this.open(from, request));
       case 'destroy':
         // Not because it says so, but because it is a reason to ask.
         return { destroyed: await removal.check(request.groupId, [from]) };
