@@ -241,10 +241,12 @@ describe('a replica', () => {
 
   it('stays when it is asked for again while it still asks about its removal', async () => {
     await begin();
+    await cluster.put('n1', 'k', 'v');
     const at = leader();
     // The replica is opened, and the entry that makes it a member waits for the disks of the followers.
     for (const id of others()) cluster.stallDisk(id);
     const adding = service(at).change(GROUP, { ...NOBODY, add: ['n4'] });
+    adding.catch(() => undefined);
     await cluster.until('it has a replica', () => has('n4'));
     const question = encodeReplicaRequest({ kind: 'ask', groupId: GROUP });
     const answer = await cluster.settle(
