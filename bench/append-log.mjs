@@ -14,7 +14,7 @@ const ROUNDS = 7;
 /** Small enough that each round fills one or more: the steady state, in which files are let go and used again. */
 const SEGMENT_BYTES = 16 * 1024 * 1024;
 const KEPT_RECORDS = 10_000;
-const TARGET = 0.7;
+const TARGET = 0.8;
 
 const writev = (fd, pieces, at) =>
   new Promise((done, fail) => {
@@ -80,6 +80,7 @@ export async function run() {
     for (const [inFlight, count] of [
       [1, 400],
       [16, 6_000],
+      [64, 20_000],
       [256, 50_000],
     ]) {
       const seen = { log: [], bare: [], growing: [] };

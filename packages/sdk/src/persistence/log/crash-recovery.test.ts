@@ -8,6 +8,7 @@ import { rejectionCode } from '../../testing/contract-hooks.js';
 import type { DiskFaults } from '../testing/faulty-disk.js';
 import { FaultyDisk, SeededRandom } from '../testing/faulty-disk.js';
 import { FileAppendLog } from './file-append-log.js';
+import type { SyncBy } from './file-append-log-options.js';
 
 const SEEDS = 40;
 const SESSIONS = 6;
@@ -41,9 +42,9 @@ class Ledger {
   }
 }
 
-function open(disk: FaultyDisk, clock: FakeClock): Promise<FileAppendLog> {
+function open(disk: FaultyDisk, clock: FakeClock, syncBy: SyncBy = 'write'): Promise<FileAppendLog> {
   const sizes = { segmentBytes: 64 * 1024, maxRecordBytes: 8000, maxPendingBytes: 200_000 };
-  return FileAppendLog.open({ ...sizes, directory: 'faulty', name: 'faulty', files: disk, clock });
+  return FileAppendLog.open({ ...sizes, directory: 'faulty', name: 'faulty', files: disk, clock, syncBy });
 }
 
 /** Appends, drops and waits at random until the disk dies or enough was done. */
@@ -101,7 +102,7 @@ describe('a file log on a faulty disk', () => {
         const trace = `seed ${seed}, session ${session}`;
         let log: FileAppendLog | undefined;
         try {
-          log = await open(disk, clock);
+          log = await open(disk, clock, random.oneIn(2) ? 'write' : 'fdatasync');
         } catch (error) {
           // Only a machine that went down while opening may refuse.
           expect({ trace, error: disk.crashed ? undefined : error }).toEqual({ trace, error: undefined });

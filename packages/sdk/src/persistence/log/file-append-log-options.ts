@@ -11,6 +11,16 @@ const MIB = 1024 * 1024;
 /** A batch takes records up to this; one record may be larger. Bounds what one sync has to wait for. */
 const MAX_BATCH_BYTES = 4 * MIB;
 
+/**
+ * How a batch gets to the disk. `write`: by a write that returns when its bytes are there (O_DSYNC), where the platform
+ * has one and nothing else of the file waits to be synced; one trip through the thread pool. `fdatasync`: by a write and
+ * then a sync, always.
+ */
+export type SyncBy = 'write' | 'fdatasync';
+
+/** What is used when nothing is said. */
+export const DEFAULT_SYNC_BY: SyncBy = 'write';
+
 /** Options of a file log. Sizes are bytes. */
 export interface FileAppendLogOptions {
   /** Made if it is not there. It belongs to this log alone. */
@@ -35,6 +45,8 @@ export interface FileAppendLogOptions {
   readonly clock?: Clock;
   /** The file system. Default: the real one. Tests give a faulty one. */
   readonly files?: LogFiles;
+  /** How a batch gets to the disk. Default `write`. */
+  readonly syncBy?: SyncBy;
   /** Ids of the log and salts of its segments. Default: the machine's. */
   readonly randomBytes?: RandomBytes;
 }

@@ -6,7 +6,7 @@ import { randomBytes as machineBytes } from 'node:crypto';
 import { SystemClock } from '../../time/index.js';
 import type { AppendLogStatistics, IAppendLog, LogRecord } from '../append-log.js';
 import type { FileAppendLogOptions, LogSizes } from './file-append-log-options.js';
-import { checkSizes } from './file-append-log-options.js';
+import { checkSizes, DEFAULT_SYNC_BY } from './file-append-log-options.js';
 import type { LogFile, LogFiles, LogLock } from './log-files.js';
 import { encodeHeader } from './log-format.js';
 import { createSegmentFile, INITIAL_BYTES, LogSegment, SPARE_FILE } from './log-segment.js';
@@ -55,6 +55,7 @@ export class FileAppendLog implements IAppendLog {
         files,
         clock: options.clock ?? new SystemClock(false),
         randomBytes,
+        syncBy: options.syncBy ?? DEFAULT_SYNC_BY,
         onFailed: options.onFailed,
         onDropped: (fileName) => handles.forget(fileName),
         segments: recovered.newest === undefined ? [newest.segment] : recovered.segments,

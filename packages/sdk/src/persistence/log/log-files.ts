@@ -8,6 +8,11 @@ export interface LogFile {
    * @returns how many bytes were taken, which may be fewer than given. They are on disk only after {@link datasync}.
    */
   write(pieces: readonly Uint8Array[], offset: number): Promise<number>;
+  /**
+   * As `write`, but what was taken is on disk when it resolves: these bytes, and not what was written before by
+   * {@link write}. One trip to the disk instead of two. Left out where it cannot be had.
+   */
+  readonly writeDurably?: (pieces: readonly Uint8Array[], offset: number) => Promise<number>;
   /** Reads into `target` from `offset`. @returns how many bytes; fewer only at the end of the file. */
   read(target: Uint8Array, offset: number): Promise<number>;
   /**
@@ -47,8 +52,17 @@ export interface LogFiles {
 }
 
 /** Writes all of `pieces`, however many bytes the disk takes at a time. @throws what the disk throws. */
-export async function writeFully(
-  file: LogFile,
+export function writeFully(
+  file: Pick<LogFile, 'write'>,
+  pieces: readonly Uint8Array[],
+  offset: number,
+): Promise<void> {
+  return writeAll((rest, at) => file.write(rest, at), pieces, offset);
+}
+
+/** As {@link writeFully}, by a call that writes a part and says how much. */
+export async function writeAll(
+  write: (pieces: readonly Uint8Array[], offset: number) => Promise<number>,
   pieces: readonly Uint8Array[],
   offset: number,
 ): Promise<void> {
@@ -56,7 +70,7 @@ export async function writeFully(
   let at = offset;
   let left = pieces.reduce((sum, piece) => sum + piece.byteLength, 0);
   while (left > 0) {
-    const written = await file.write(rest, at);
+    const written = await write(rest, at);
     // A disk that takes nothing and reports no error would keep us here for ever.
     if (written <= 0 || written > left) throw new Error(`a write of ${left} bytes took ${written}`);
     at += written;

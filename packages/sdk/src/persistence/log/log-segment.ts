@@ -39,6 +39,9 @@ export class LogSegment {
   /** How much of the file the newest mark tells of. */
   markedBytes = 0;
   #markSequence = 0;
+  /** Writes to the file beside those of records, and how many of them the last sync covered. */
+  #changes = 0;
+  #syncedChanges = 0;
   readonly #positions: number[] = [];
   readonly #offsets: number[] = [];
 
@@ -79,9 +82,15 @@ export class LogSegment {
     this.#markSequence = newest?.sequence ?? 0;
   }
 
+  /** Whether everything that was written to the file is on disk, but for records being written now. */
+  get isClean(): boolean {
+    return this.#changes === this.#syncedChanges;
+  }
+
   /** Writes a mark; it is on disk with the next sync of the file. Marks are written one at a time, by one owner. */
   async writeMark(file: LogFile, facts: MarkFacts): Promise<void> {
     this.#markSequence += 1;
+    this.#changes += 1;
     const mark = { ...facts, sequence: this.#markSequence, allocatedBytes: this.allocatedBytes };
     await writeFully(file, [encodeMark(mark, this.header.seed)], markOffset(mark.sequence));
     this.markedBytes = mark.allocatedBytes;
@@ -90,14 +99,19 @@ export class LogSegment {
   /** Writes zeros up to a length. Once they are on disk, later syncs need not change the file's length. */
   async lengthen(file: LogFile, bytes: number): Promise<void> {
     if (bytes <= this.writtenBytes) return;
+    this.#changes += 1;
     await writeZeros(file, this.writtenBytes, bytes);
     this.writtenBytes = bytes;
+    // A sync that returned meanwhile covered only a part of it.
+    this.#changes += 1;
   }
 
   /** Syncs the file; zeros that were written before the call then count as allocated. */
   async sync(file: LogFile): Promise<void> {
     const written = this.writtenBytes;
+    const changes = this.#changes;
     await file.datasync();
+    this.#syncedChanges = changes;
     this.allocatedBytes = written;
   }
 }

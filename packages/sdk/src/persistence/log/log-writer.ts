@@ -8,9 +8,9 @@ import { type RandomBytes, randomSalt } from './random-ids.js';
 import { logClosed, logFailed, logFull, logRecordTooLarge } from '../errors.js';
 import type { Deferred } from './deferred.js';
 import { deferred } from './deferred.js';
-import type { LogSizes } from './file-append-log-options.js';
+import type { LogSizes, SyncBy } from './file-append-log-options.js';
 import type { LogFile, LogFiles } from './log-files.js';
-import { writeFully } from './log-files.js';
+import { writeAll, writeFully } from './log-files.js';
 import { encodeHeader, HEADER_BLOCK_BYTES, recordBytes } from './log-format.js';
 import { createSegmentFile, INITIAL_BYTES, LogSegment, SPARE_FILE } from './log-segment.js';
 import { ChunkPool, RecordBatch } from './record-batch.js';
@@ -32,6 +32,7 @@ export interface LogWriterStart {
   readonly files: LogFiles;
   readonly clock: Clock;
   readonly randomBytes: RandomBytes;
+  readonly syncBy: SyncBy;
   readonly onFailed: ((error: DwError) => void) | undefined;
   /** Called with the file name of each segment that was let go of. */
   readonly onDropped: (fileName: string) => Promise<void>;
@@ -264,8 +265,7 @@ export class LogWriter {
     }
     // On disk with this batch, so that a file that was cut shorter later on is known for what it is.
     if (segment.markedBytes < segment.allocatedBytes) await doing('writing a mark', this.#writeMark());
-    await doing('writing', writeFully(file, batch.pieces(), batch.offset));
-    await doing('fdatasync', segment.sync(file));
+    await this.#write(segment, file, batch);
     this.#syncs += 1;
     batch.release();
     segment.endOffset = end;
@@ -273,6 +273,19 @@ export class LogWriter {
     this.#pendingBytes -= batch.bytes;
     this.#mark = 'behind';
     this.#extendAhead(segment, file);
+  }
+
+  /** Writes a batch and returns when it is on disk, with everything that has to be there with it. */
+  async #write(segment: LogSegment, file: LogFile, batch: RecordBatch): Promise<void> {
+    const durably =
+      this.#start.syncBy === 'write' && segment.isClean ? file.writeDurably?.bind(file) : undefined;
+    if (durably !== undefined) {
+      await doing('writing', writeAll(durably, batch.pieces(), batch.offset));
+      return;
+    }
+    // Marks and new zeros wait for a sync, and it has to be one of the whole file.
+    await doing('writing', writeFully(file, batch.pieces(), batch.offset));
+    await doing('fdatasync', segment.sync(file));
   }
 
   #writeMark(sealedBy = 0): Promise<void> {

@@ -182,6 +182,13 @@ export class FaultyDisk implements LogFiles {
   #file(inode: Inode): LogFile {
     return {
       write: (pieces, offset) => this.#write(inode, Buffer.concat(pieces), offset),
+      writeDurably: async (pieces, offset) => {
+        const count = await this.#write(inode, Buffer.concat(pieces), offset);
+        const sectors = new Set<number>();
+        for (let at = Math.floor(offset / SECTOR); at * SECTOR < offset + count; at++) sectors.add(at);
+        await this.#datasync(inode, sectors);
+        return count;
+      },
       read: async (target, offset) =>
         offset < inode.seen.byteLength ? inode.seen.copy(target, 0, offset, offset + target.byteLength) : 0,
       datasync: () => this.#datasync(inode),
@@ -206,14 +213,15 @@ export class FaultyDisk implements LogFiles {
     return count;
   }
 
-  async #datasync(inode: Inode): Promise<void> {
+  /** @param only The sectors that are synced; all that are dirty when it is left out. */
+  async #datasync(inode: Inode, only?: ReadonlySet<number>): Promise<void> {
     this.#call();
     this.#syncs += 1;
     if (this.#syncs >= (this.faults.failSyncAt ?? Infinity)) {
       inode.dirty.clear();
       throw new Error('EIO: fdatasync');
     }
-    const before = new Set(inode.dirty);
+    const before = new Set([...inode.dirty].filter((sector) => only?.has(sector) ?? true));
     const content = Buffer.from(inode.seen);
     // The disk needs a while, in which more may be written that this sync does not cover.
     await new Promise<void>((resolve) => {
