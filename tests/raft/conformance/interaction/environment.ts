@@ -33,6 +33,8 @@ export class Environment {
   readonly output = new Output();
   /** In flight, oldest first. */
   messages: Message[] = [];
+  /** Copies of messages that were in flight, to be delivered once more. */
+  copies: readonly Message[] = [];
   /** Nodes that nothing reaches and that reach nobody. */
   readonly #isolated = new Set<NodeId>();
 
@@ -40,6 +42,7 @@ export class Environment {
   reset(): void {
     this.nodes = [];
     this.messages = [];
+    this.copies = [];
     this.#isolated.clear();
     this.output.level = 'DEBUG';
   }

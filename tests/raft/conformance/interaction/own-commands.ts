@@ -133,6 +133,14 @@ export const ownCommands: CommandTable = {
     const { words } = new Options(command);
     for (const id of words.length > 0 ? words : env.nodes.map((node) => node.id)) env.isolate(id, false);
   },
+  'copy-msgs': (env, command) => {
+    const { words } = new Options(command);
+    env.copies = env.messages.filter(({ from, to }) => from !== to && words.includes(to));
+  },
+  'replay-msgs': (env, command) => {
+    new Options(command).atMost(0, command);
+    env.send(env.copies);
+  },
   'stall-disk': toNode(1, (node) => {
     if (!node.setup.asyncStorageWrites) throw new UsageError('only async-storage-writes can stall');
     node.diskStalled = true;
