@@ -40,7 +40,7 @@ const memberRequests: ReadonlySet<string> = new Set(['read-index', 'transfer-lea
 const encoder = new TextEncoder();
 
 /** A step is a millisecond. */
-const lease = { promiseMs: 150, driftMargin, maxPauseMs: 25, refuseVotesAfterStart: true };
+const lease = { driftMargin, maxPauseMs: 25, refuseVotesAfterStart: true };
 
 /** One run. */
 export class Simulation {
@@ -80,7 +80,7 @@ export class Simulation {
       checkQuorum: random.chance(0.5),
       preVote: random.chance(0.5),
       stepDownOnRemoval: random.chance(0.8),
-      ...(random.chance(0.5) ? { lease } : {}),
+      ...(random.chance(0.6) ? { lease: { ...lease, promiseMs: random.pick([60, 150, 400]) } } : {}),
       random: () => random.next(),
     };
     const ids = Array.from({ length: options.nodes }, (_, i) => `n${i + 1}`);
@@ -134,6 +134,7 @@ export class Simulation {
     else if (dice < 0.995) this.#awake(node)?.reportUnreachable(this.#random.pick(this.#nodes).id);
     else this.#awake(node)?.campaign();
     if (this.#changesMembers && this.#random.chance(0.01)) this.#changeNetwork();
+    if (this.#random.chance(0.002)) this.#partition.soon(this.#now, this.#random);
     if (this.#random.chance(0.01)) this.#stranger(this.#random.pick(this.#nodes));
     for (const each of this.#nodes) this.#handleReady(each);
     this.#checkLeases();
@@ -250,7 +251,8 @@ export class Simulation {
       }
       const copies = this.#random.chance(this.#repeatRate) ? 2 : 1;
       for (let i = 0; i < copies; i++) {
-        this.#network.send(message, this.#now + 1 + this.#random.below(this.#maxDelay));
+        const delay = 1 + this.#random.below(this.#maxDelay) + this.#partition.extraDelay(message.to);
+        this.#network.send(message, this.#now + delay);
       }
     }
   }
