@@ -16,6 +16,8 @@ export interface ClusterOptions {
   readonly plugins?: readonly string[];
   /** Links go through proxies, so that they can be cut. Default true. */
   readonly proxied?: boolean;
+  /** Makes further fields of `http`, such as a token and TLS; it is given the directory of the configurations. */
+  readonly http?: (directory: string) => Promise<Readonly<Record<string, unknown>>>;
 }
 
 interface Node {
@@ -67,6 +69,7 @@ export class TestCluster {
         process: undefined,
       };
     });
+    const http = await options.http?.(directory);
     const cluster = new TestCluster(directory, nodes);
     for (const from of nodes) {
       const peers: Record<string, string> = {};
@@ -84,7 +87,7 @@ export class TestCluster {
           nodeId: from.id,
           clusterId: `test-${directory.slice(-6)}`,
           dataDir: join(directory, from.id),
-          http: { host: '127.0.0.1', port: from.httpPort },
+          http: { host: '127.0.0.1', port: from.httpPort, ...http },
           peer: { host: '127.0.0.1', port: from.peerPort },
           client: { host: '127.0.0.1', port: from.clientPort },
           peers,
