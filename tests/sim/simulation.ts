@@ -22,7 +22,7 @@ import { Trace } from './world/trace.js';
 /** Simulated ms within which a healed majority must write to every group, and agree. */
 const PROGRESS_MS = 30_000;
 /** More than any run needs: beyond, something goes round in circles. */
-const MAX_EVENTS = 20_000_000;
+const MAX_EVENTS = 3_000_000;
 
 const DEFAULTS = Object.fromEntries(
   Object.entries(CONSENSUS_LIMITS).map(([name, limit]) => [name, limit.default]),
@@ -121,7 +121,11 @@ class World {
       },
     };
     this.nodes = ids.map((id) => new SimNode(id, this.setting));
-    for (const node of this.nodes) node.quartz.rate = prng.between(0.98, 1.02);
+    const shortWrites = prng.pick([0, 0, 0.05]);
+    for (const node of this.nodes) {
+      node.quartz.rate = prng.between(0.98, 1.02);
+      node.disk.trouble.shortWrites = shortWrites;
+    }
     this.clients = new Clients(this.nodes, this.scheduler, this.owner, this.trace, prng.stream('clients'), {
       clients: prng.pick([2, 3, 5]),
       keys: prng.pick([2, 4, 8]),
@@ -137,6 +141,8 @@ class World {
       prng: prng.stream('nemesis'),
       expendable: Math.floor((voters - 1) / 2),
       onDamage: (node) => this.checks.damaged(node),
+      onWipe: (node) => this.checks.wiped(node),
+      leads: (node) => node.life?.engine?.all().some((group) => group.isLeader) ?? false,
     });
     const all = Object.keys(FAULTS);
     // Not all at once: what one fault hides, another run without it shows.

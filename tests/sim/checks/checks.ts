@@ -2,7 +2,7 @@
 // hands to its storage, what it sends, what its groups apply, what the storage finds after a crash. The product knows
 // nothing of it.
 
-import { crc32 } from '@datawarehouse/sdk';
+import { crc32, isDwError } from '@datawarehouse/sdk';
 import type { MultiRaftEngine } from '../../../packages/plugin-consensus/src/engine/multi-raft-engine.js';
 import type { RaftGroup } from '../../../packages/plugin-consensus/src/engine/raft-group.js';
 import type { Entry, Message, StorageAppend } from '../../../packages/plugin-consensus/src/raft/types.js';
@@ -20,6 +20,7 @@ import { Violation } from './violation.js';
 export class Checks {
   private readonly records = new Map<string, GroupRecord>();
   /** Quorum for each group: of each list more than half are needed. */
+  private readonly damage = new Set<string>();
   private readonly members = new Map<string, readonly (readonly string[])[]>();
 
   /** @param fail Ends the run; what is thrown in the product's own promises would be taken for its failure. */
@@ -40,9 +41,18 @@ export class Checks {
     this.members.set(id, [voters]);
   }
 
-  /** A node's disk was wiped or damaged. */
+  /** A node's disk was damaged: it may say so of a group, and then the group has nothing. */
   damaged(node: string): void {
-    for (const record of this.records.values()) record.replica(node).damaged = true;
+    this.damage.add(node);
+  }
+
+  /** A node's disk was wiped. */
+  wiped(node: string): void {
+    for (const record of this.records.values()) {
+      const replica = record.replica(node);
+      replica.wiped = true;
+      replica.durable.reset({ term: 0, vote: undefined, commit: 0 }, 0, new Map());
+    }
   }
 
   /** A node has become leader of a group. */
@@ -113,16 +123,17 @@ export class Checks {
   private opened(node: string, storage: GroupStorage): void {
     const { hardState } = storage.initialState();
     const found = new ReplicaLog();
-    const entries = new Map<number, Logged>();
-    const first = storage.firstIndex();
-    const last = storage.lastIndex();
     const snapshot = storage.snapshot()?.metadata.index ?? 0;
-    for (let index = first; index <= last;) {
-      const some = storage.entries(index, last + 1, 1024 * 1024);
-      for (const entry of some) entries.set(entry.index, { term: entry.term, sum: sumOf(entry) });
-      index += some.length;
+    let entries: ReadonlyMap<number, Logged>;
+    try {
+      entries = entriesOf(storage);
+    } catch (error) {
+      // Told apart from what a crash leaves, as it must be; nobody can use it.
+      if (!this.damage.has(node) || !isDwError(error)) throw error;
+      this.group(storage.groupId).replica(node).wiped = true;
+      entries = new Map();
     }
-    found.reset(hardState, Math.max(snapshot, first - 1), entries);
+    found.reset(hardState, Math.max(snapshot, storage.firstIndex() - 1), entries);
     this.group(storage.groupId).recovered(node, found);
   }
 
@@ -169,6 +180,18 @@ export class Checks {
       this.fail(violation);
     }
   }
+}
+
+/** Everything that a log holds. */
+function entriesOf(storage: GroupStorage): Map<number, Logged> {
+  const entries = new Map<number, Logged>();
+  const end = storage.lastIndex() + 1;
+  for (let index = storage.firstIndex(); index < end;) {
+    const some = storage.entries(index, end, 1024 * 1024);
+    for (const entry of some) entries.set(entry.index, { term: entry.term, sum: sumOf(entry) });
+    index += some.length;
+  }
+  return entries;
 }
 
 /** Checksum of what an entry holds. */

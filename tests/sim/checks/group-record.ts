@@ -12,8 +12,8 @@ export interface ReplicaRecord {
   readonly durable: ReplicaLog;
   /** Highest index applied in this life. */
   applied: number;
-  /** Its disk was wiped or damaged: nothing is held against it, and it counts for nothing. */
-  damaged: boolean;
+  /** Its disk was wiped: nothing is held against it, and it counts for nothing. */
+  wiped: boolean;
 }
 
 interface Committed extends Logged {
@@ -25,6 +25,8 @@ interface Committed extends Logged {
 export class GroupRecord {
   readonly replicas = new Map<string, ReplicaRecord>();
   private readonly leaders = new Map<number, string>();
+  /** The term in which a node was elected in this life. */
+  private readonly elected = new Map<string, number>();
   private readonly committed: (Committed | undefined)[] = [];
   /** For each index and term ever in a log: what it holds, and the term before it. */
   private readonly logged = new Map<string, { readonly sum: number; readonly before: number | undefined }>();
@@ -41,7 +43,7 @@ export class GroupRecord {
   replica(node: string): ReplicaRecord {
     let replica = this.replicas.get(node);
     if (replica === undefined) {
-      replica = { issued: new ReplicaLog(), durable: new ReplicaLog(), applied: 0, damaged: false };
+      replica = { issued: new ReplicaLog(), durable: new ReplicaLog(), applied: 0, wiped: false };
       this.replicas.set(node, replica);
     }
     return replica;
@@ -49,6 +51,7 @@ export class GroupRecord {
 
   /** Election safety and leader completeness. */
   leader(node: string, term: number): void {
+    this.elected.set(node, term);
     const other = this.leaders.get(term);
     if (other === node) return;
     if (other !== undefined) this.broken('election safety', `${other} and ${node} both lead term ${term}`);
@@ -75,7 +78,7 @@ export class GroupRecord {
   acknowledges(node: string, to: string, term: number, index: number): void {
     const leader = this.replica(to).issued;
     const { durable, issued } = this.replica(node);
-    if (this.leaders.get(term) !== to || leader.hardState.term !== term) return;
+    if (this.elected.get(to) !== term || leader.hardState.term !== term) return;
     // What is committed is durable on a quorum without this one.
     if (index <= issued.hardState.commit || index <= leader.snapshotIndex) return;
     const entry = leader.at(index);
@@ -107,6 +110,10 @@ export class GroupRecord {
   /** A replica holds everything up to `to` for committed. */
   commits(node: string, from: number, to: number, quorums: readonly (readonly string[])[]): void {
     const { issued } = this.replica(node);
+    const { term } = issued.hardState;
+    if (this.elected.get(node) === term && to > from && issued.at(to)?.term !== term) {
+      this.broken('only entries of its term are counted', `${node} commits ${to} in term ${term}`);
+    }
     for (let index = Math.max(from + 1, issued.snapshotIndex + 1); index <= to; index++) {
       const entry = issued.at(index);
       if (entry === undefined || index > issued.lastIndex) {
@@ -146,9 +153,10 @@ export class GroupRecord {
 
   /** What a replica found on its disk after a crash, held against what it was told is durable. */
   recovered(node: string, found: ReplicaLog): void {
-    const { durable, issued, damaged } = this.replica(node);
-    if (!damaged) this.nothingLost(node, durable, issued, found);
+    const { durable, issued, wiped } = this.replica(node);
+    if (!wiped) this.nothingLost(node, durable, issued, found);
     this.replicas.delete(node);
+    this.elected.delete(node);
     const entries = new Map<number, Logged>();
     for (let index = found.snapshotIndex + 1; index <= found.lastIndex; index++) {
       const entry = found.at(index) as Logged;
@@ -161,7 +169,6 @@ export class GroupRecord {
     const replica = this.replica(node);
     replica.issued.reset(found.hardState, found.snapshotIndex, entries);
     replica.durable.reset(found.hardState, found.snapshotIndex, entries);
-    replica.damaged = damaged && durable.lastIndex > found.lastIndex;
   }
 
   private nothingLost(node: string, durable: ReplicaLog, issued: ReplicaLog, found: ReplicaLog): void {

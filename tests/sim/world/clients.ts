@@ -129,7 +129,9 @@ export class Clients {
 
   private choose(client: number, version: number | undefined): Operation {
     const dice = this.prng.unit();
-    const big = this.prng.chance(0.05) ? '.'.repeat(this.prng.below(BIG_VALUE_BYTES)) : '';
+    const big = this.prng.chance(0.2)
+      ? '.'.repeat(this.prng.below(this.prng.pick([600, 2_000, BIG_VALUE_BYTES])))
+      : '';
     const value = `c${client}-${++this.serial}${big}`;
     if (dice < 0.4) return { kind: 'get' };
     if (dice < 0.72) return { kind: 'put', value };
@@ -155,6 +157,8 @@ export class Clients {
     const { life } = node;
     if (life?.store === undefined) return Promise.resolve({ kind: 'refused', code: 'connection-refused' });
     const { store } = life;
+    // Some callers go before there is an answer, and say so.
+    const patience = this.prng.chance(0.1) ? this.prng.wait(50) : CALL_TIMEOUT_MS;
     return new Promise((resolve, reject) => {
       const settle = (told: Told): void => {
         timer.cancel();
@@ -166,7 +170,13 @@ export class Clients {
       life.onEnd.add(lost);
       // In the node's own time: a process that is paused takes nothing in.
       this.scheduler.schedule(life, 0, 'request', () => {
-        this.ask(store, key, operation, id).then(settle, reject);
+        const abort = new AbortController();
+        if (patience < CALL_TIMEOUT_MS) {
+          this.scheduler.schedule(life, patience, 'caller goes', () =>
+            abort.abort(new Error('the caller went')),
+          );
+        }
+        this.ask(store, key, operation, id, abort.signal).then(settle, reject);
       });
     });
   }
@@ -176,12 +186,13 @@ export class Clients {
     key: string,
     operation: Operation,
     id: string | undefined,
+    signal: AbortSignal,
   ): Promise<Told> {
-    const options = id === undefined ? {} : { idempotencyKey: id };
+    const options = id === undefined ? { signal } : { signal, idempotencyKey: id };
     try {
       switch (operation.kind) {
         case 'get': {
-          const found = await store.getAsync(key);
+          const found = await store.getAsync(key, { signal });
           const value = found === undefined ? undefined : Buffer.from(found.value).toString();
           return { kind: 'read', value, version: found?.version };
         }

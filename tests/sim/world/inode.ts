@@ -25,7 +25,8 @@ export class Inode {
   /** Sectors that the disk still means to write, with the number of the write that made them so. */
   private readonly dirty = new Map<number, number>();
   private writes = 0;
-  private syncs = 0;
+  /** Syncs that have succeeded. */
+  syncs = 0;
   /** The number of the sync that brought a sector to the platter. */
   private readonly syncedBy = new Map<number, number>();
 

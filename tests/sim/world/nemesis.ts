@@ -18,8 +18,12 @@ export interface Victims {
   readonly prng: Prng;
   /** How many nodes of any one group may lose durable data. */
   readonly expendable: number;
-  /** Told before a node's disk is wiped or damaged. */
+  /** Told before a node's disk is damaged. */
   readonly onDamage: (node: string) => void;
+  /** Told before a node's disk is wiped. */
+  readonly onWipe: (node: string) => void;
+  /** Whether a node leads a group. */
+  readonly leads: (node: SimNode) => boolean;
 }
 
 type Fault = (nemesis: Nemesis) => void;
@@ -63,8 +67,10 @@ interface LinkChange {
 
 /** Chooses what goes wrong, and when. */
 export class Nemesis {
-  /** Nodes whose durable data is lost or damaged: they do not come back by themselves. */
+  /** Nodes whose durable data is lost or damaged: they are not counted on any more. */
   readonly gone = new Set<string>();
+  /** Those of them that do not come back by themselves. */
+  private readonly lost = new Set<string>();
   /** How often each fault was done. */
   readonly done = new Map<string, number>();
   readonly prng: Prng;
@@ -98,7 +104,6 @@ export class Nemesis {
     const { network } = this.victims;
     for (const node of nodes) {
       node.disk.mend();
-      if (node.life !== undefined) node.life.pausedUntil = 0;
       node.quartz.rate = 1;
     }
     network.heal(nodes.map(({ id }) => id));
@@ -117,7 +122,7 @@ export class Nemesis {
         network.shape(chosen.from, chosen.to, chosen.change);
       }
     }
-    this.undo(6_000, () => {
+    this.undo(() => {
       for (const from of network.nodes) {
         for (const to of network.others(from)) network.shape(from, to, { loss: 0, delay: 0.3, jitter: 0.4 });
       }
@@ -127,7 +132,7 @@ export class Nemesis {
   mischief(kind: 'repeat' | 'overtake'): void {
     const { mischief } = this.victims.network;
     mischief[kind] = this.prng.between(0.02, 0.3);
-    this.undo(8_000, () => {
+    this.undo(() => {
       mischief[kind] = 0;
     });
   }
@@ -137,7 +142,7 @@ export class Nemesis {
     const mixed = this.prng.shuffled(this.victims.network.nodes);
     const side = mixed.splice(0, 1 + this.prng.below(mixed.length - 1));
     for (const from of side) for (const to of mixed) this.cut(from, to, kind);
-    this.undo(3_000, () => {
+    this.undo(() => {
       for (const from of side) for (const to of mixed) this.join(from, to);
     });
   }
@@ -147,7 +152,7 @@ export class Nemesis {
     const { network } = this.victims;
     const [a, b] = this.prng.shuffled(network.nodes) as [string, string];
     this.cut(a, b, this.prng.chance(0.5) ? 'two-way' : 'one-way');
-    this.undo(4_000, () => this.join(a, b));
+    this.undo(() => this.join(a, b));
   }
 
   crash(loss: 'nothing' | 'everything' | 'any' | undefined): void {
@@ -162,13 +167,13 @@ export class Nemesis {
 
   pause(): void {
     const { life } = this.someNode();
-    if (life !== undefined) life.pausedUntil = this.victims.scheduler.now + this.prng.wait(800);
+    if (life !== undefined) life.pausedUntil = this.victims.scheduler.now + Math.min(3_000, this.someTime());
   }
 
   troubleDisk(trouble: (disk: SimNode['disk']['trouble']) => void): void {
     const node = this.someNode();
     trouble(node.disk.trouble);
-    this.undo(3_000, () => {
+    this.undo(() => {
       node.disk.mend();
       // What has failed stays failed until somebody starts the process again.
       if (node.life?.storageFailure !== undefined || node.state === 'refused') this.end(node, undefined);
@@ -176,7 +181,7 @@ export class Nemesis {
   }
 
   stallDisk(): void {
-    this.someNode().disk.trouble.stalledUntil = this.victims.scheduler.now + this.prng.wait(1_000);
+    this.someNode().disk.trouble.stalledUntil = this.victims.scheduler.now + this.someTime();
   }
 
   flipBit(): void {
@@ -205,21 +210,28 @@ export class Nemesis {
   wipe(): void {
     const node = this.someNode();
     if (!this.mayDamage(node)) return;
-    this.damage(node);
+    this.gone.add(node.id);
+    this.lost.add(node.id);
+    this.victims.onWipe(node.id);
     this.end(node, 'nothing');
     node.disk.wipe();
     this.note(`wipes ${node.id}`);
   }
 
+  /** Leaders more often than others: most can go wrong with them. */
   someNode(): SimNode {
-    return this.prng.pick(this.victims.nodes);
+    const { nodes, leads } = this.victims;
+    const leading = nodes.filter(leads);
+    return this.prng.pick(leading.length > 0 && this.prng.chance(0.4) ? leading : nodes);
   }
 
   /** Ends a process; it comes back after a while unless its data is gone. */
   private end(node: SimNode, loss: 'nothing' | 'everything' | 'any' | undefined): void {
+    // What a misdirected write should have brought is nowhere, and nothing written later tells of it.
+    if (node.disk.misdirectedLately()) this.lost.add(node.id);
     node.crash(loss);
-    this.after(this.prng.wait(1_500), 'restart', () => {
-      if (node.state === 'down' && !this.gone.has(node.id)) node.start();
+    this.after(this.prng.wait(this.prng.pick([50, 500, 3_000])), 'restart', () => {
+      if (node.state === 'down' && !this.lost.has(node.id)) node.start();
     });
   }
 
@@ -242,8 +254,13 @@ export class Nemesis {
     this.victims.network.shape(b, a, { cut: false });
   }
 
-  private undo(meanMs: number, run: () => void): void {
-    this.after(this.prng.wait(meanMs), 'repair', run);
+  private undo(run: () => void): void {
+    this.after(this.someTime(), 'repair', run);
+  }
+
+  /** From less than an election timeout to many. */
+  private someTime(): number {
+    return this.prng.wait(this.prng.pick([150, 500, 2_000, 6_000]));
   }
 
   private after(delayMs: number, what: string, run: () => void): void {

@@ -58,6 +58,8 @@ export interface DiskTrouble {
   failNextSync: boolean;
   /** The next write of one sector or more goes to another place of the same file. */
   misdirectNextWrite: boolean;
+  /** Probability that a write takes only a part of what it is given. */
+  shortWrites: number;
   /** Calls that have failed so far. */
   failures: number;
 }
@@ -75,6 +77,7 @@ export class SimDisk {
   readonly trouble: DiskTrouble = healthy();
   private directories = new Map<string, Directory>();
   private readonly underWay = new Set<UnderWay>();
+  private misdirected: { readonly inode: Inode; readonly syncs: number } | undefined;
 
   constructor(
     readonly node: string,
@@ -131,6 +134,16 @@ export class SimDisk {
     return diskError(code, what);
   }
 
+  /** A write went to the wrong place. */
+  misdirect(inode: Inode): void {
+    this.misdirected = { inode, syncs: inode.syncs };
+  }
+
+  /** Whether so little was written since a misdirected write that its absence cannot be noticed. */
+  misdirectedLately(): boolean {
+    return this.misdirected !== undefined && this.misdirected.inode.syncs < this.misdirected.syncs + 3;
+  }
+
   /** The machine lost its power. */
   losePower(loss: PowerLoss): void {
     for (const directory of this.directories.values()) directory.losePower(loss, this.prng);
@@ -143,7 +156,11 @@ export class SimDisk {
 
   /** Nothing goes wrong any more; what was damaged stays damaged. */
   mend(): void {
-    Object.assign(this.trouble, { ...healthy(), failures: this.trouble.failures });
+    Object.assign(this.trouble, {
+      ...healthy(),
+      failures: this.trouble.failures,
+      shortWrites: this.trouble.shortWrites,
+    });
   }
 }
 
@@ -154,6 +171,7 @@ function healthy(): DiskTrouble {
     failWrites: undefined,
     failNextSync: false,
     misdirectNextWrite: false,
+    shortWrites: 0,
     failures: 0,
   };
 }

@@ -106,14 +106,17 @@ class SimFile {
     }
     if (trouble.misdirectNextWrite && bytes.length >= SECTOR && this.inode.length > 4 * SECTOR) {
       trouble.misdirectNextWrite = false;
+      disk.misdirect(this.inode);
       const wrong = SECTOR * disk.prng.below(Math.floor(this.inode.length / SECTOR));
       disk.trace.add(0, disk.node, 'misdirected', offset, wrong);
       this.inode.write(bytes.subarray(0, SECTOR), wrong);
       return bytes.length;
     }
-    this.inode.write(bytes, offset);
-    disk.trace.add(0, disk.node, 'wrote', offset, hashBytes(bytes.subarray(0, SECTOR)) ^ bytes.length);
-    return bytes.length;
+    const short = trouble.shortWrites > 0 && bytes.length > 1 && disk.prng.chance(trouble.shortWrites);
+    const count = short ? 1 + disk.prng.below(bytes.length - 1) : bytes.length;
+    this.inode.write(bytes.subarray(0, count), offset);
+    disk.trace.add(0, disk.node, 'wrote', offset, hashBytes(bytes.subarray(0, SECTOR)) ^ count);
+    return count;
   }
 
   async read(target: Uint8Array, offset: number): Promise<number> {
@@ -217,7 +220,9 @@ class SimStorageFile implements StorageFile {
   constructor(private readonly file: SimFile) {}
 
   async write(pieces: readonly Uint8Array[], offset: number): Promise<void> {
-    await this.file.write(pieces, offset);
+    const bytes = Buffer.concat(pieces);
+    let done = 0;
+    while (done < bytes.length) done += await this.file.write([bytes.subarray(done)], offset + done);
   }
 
   read(target: Uint8Array, offset: number): Promise<number> {
