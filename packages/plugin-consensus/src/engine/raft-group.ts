@@ -524,6 +524,11 @@ export class RaftGroup {
   private changeConf(entry: Entry): void {
     if (!this.members.apply(this.core, entry)) return;
     const { conf } = this;
+    // A commit index may be lost, but for this one: after a blackout nobody would know of the change, and a quorum of the
+    // former members may be just what the change was made for to do without.
+    const { term, vote, commit } = this.core.status();
+    const hardState = { term, vote, commit };
+    this.host.write(this, { mustSync: true, hardState, entries: [], snapshot: undefined, responses: [] });
     this.host.log.info({ group: this.id, index: entry.index, ...conf }, 'the members changed');
     this.host.membersChanged(this);
   }

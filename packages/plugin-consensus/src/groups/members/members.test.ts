@@ -31,6 +31,20 @@ const has = (id: string): boolean => cluster.node(id).engine.group(GROUP) !== un
 const hash = (id: string): string | undefined => cluster.node(id).engine.group(GROUP)?.status().stateHash;
 const others = (): string[] => ['n1', 'n2', 'n3'].filter((id) => id !== leader());
 
+describe('a change', () => {
+  it('given all lose their power right after it, when two of the new members come back, then they know of it', async () => {
+    await begin(3, 1);
+    const gone = others()[0] as string;
+    const { voters } = await change(leader(), { add: ['n4'], remove: [gone] });
+    const lost = others().find((id) => id !== gone) as string;
+    for (const id of cluster.ids) cluster.crash(id);
+    const back = voters.filter((id) => id !== lost);
+    for (const id of back) await cluster.startNode(id);
+    await cluster.until('a leader', () => cluster.leaderOf(GROUP) !== undefined);
+    for (const id of back) expect(cluster.node(id).engine.group(GROUP)?.conf.voters).toEqual(voters);
+  });
+});
+
 describe('a node', () => {
   it('is added: it learns, has the whole state, and votes', async () => {
     await begin();
