@@ -35,7 +35,10 @@ async function report(seed: number): Promise<SeedReport> {
   const started = process.cpuUsage();
   const { violation, ...result } = await simulate({ seed, ...command.simulation });
   const { user, system } = process.cpuUsage(started);
-  const shown = violation?.name === 'Violation' ? violation.message : violation?.stack;
+  const shown =
+    violation?.name === 'Violation'
+      ? violation.message
+      : violation?.stack?.split('\n').slice(0, 6).join('\n');
   return { ...result, violation: shown, cpuMs: (user + system) / 1_000 };
 }
 

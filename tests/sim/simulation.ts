@@ -12,7 +12,7 @@ import { checkLinearizable, explain } from '../linearizability/checker.js';
 import { Checks } from './checks/checks.js';
 import { Violation } from './checks/violation.js';
 import { Clients } from './world/clients.js';
-import { FAULTS, Nemesis } from './world/nemesis.js';
+import { FAULTS, type GroupConf, Nemesis } from './world/nemesis.js';
 import { Prng } from './world/prng.js';
 import { type Owner, Scheduler } from './world/scheduler.js';
 import { SimNetwork } from './world/sim-network.js';
@@ -27,6 +27,9 @@ const MAX_EVENTS = 3_000_000;
 const DEFAULTS = Object.fromEntries(
   Object.entries(CONSENSUS_LIMITS).map(([name, limit]) => [name, limit.default]),
 ) as ConsensusLimits;
+
+/** Faults after which durable data is gone. */
+const DAMAGING = new Set(['flipped-bit', 'misdirected', 'wipe']);
 
 /** What to simulate. */
 export interface SimulationOptions {
@@ -95,7 +98,6 @@ class World {
     const voters = count >= 5 ? prng.pick([3, 5]) : 3;
     const placements = placeGroups(ids, prng.pick([1, 1, 2, 3]), voters);
     const ring = new HashRing(placements.map(({ id }) => id));
-    for (const { id, voters: members } of placements) this.checks.bootstrap(id, members);
     const network = new SimNetwork(ids, this.scheduler, this.owner, this.trace, prng.stream('network'));
     this.setting = {
       scheduler: this.scheduler,
@@ -139,6 +141,7 @@ class World {
       owner: this.owner,
       trace: this.trace,
       prng: prng.stream('nemesis'),
+      confs: () => this.confs(),
       expendable: Math.floor((voters - 1) / 2),
       onDamage: (node) => this.checks.damaged(node),
       onWipe: (node) => this.checks.wiped(node),
@@ -146,7 +149,11 @@ class World {
     });
     const all = Object.keys(FAULTS);
     // Not all at once: what one fault hides, another run without it shows.
-    this.faults = options.faults ?? all.filter(() => prng.chance(0.4));
+    const chosen = options.faults ?? all.filter(() => prng.chance(0.4));
+    // Members are not changed by hand while others are lost: both together ask for more than can be survived.
+    const lossy =
+      chosen.some((name) => DAMAGING.has(name)) && (options.faults !== undefined || prng.chance(0.5));
+    this.faults = chosen.filter((name) => (lossy ? name !== 'member-change' : !DAMAGING.has(name)));
   }
 
   async run(): Promise<void> {
@@ -198,6 +205,8 @@ class World {
 
   /** All nodes that can come back, or only as many as every group needs. */
   private chooseMajority(): readonly SimNode[] {
+    // Who is needed is then for the nodes themselves to find out: also a replica that was lost is to come back.
+    if (this.nemesis.changedMembers) return this.nodes;
     const able = this.nodes.filter(({ id }) => !this.nemesis.gone.has(id));
     const [left, ...rest] = this.prng.shuffled(able);
     const without = rest.map(({ id }) => id);
@@ -238,14 +247,25 @@ class World {
   }
 
   private replicasAgree(nodes: readonly SimNode[]): boolean {
-    return this.setting.placements.every(({ id }) => {
+    return this.confs().every(({ id, voters }) => {
       const seen = nodes.flatMap((node) => {
+        if (!voters.includes(node.id)) return [];
         const group = node.life?.engine?.group(id);
-        return group === undefined
-          ? []
-          : [`${group.lastApplied} ${group.state.stateHash(group.lastApplied)}`];
+        if (group === undefined) return ['none'];
+        return [`${group.lastApplied} ${group.state.stateHash(group.lastApplied)}`];
       });
-      return seen.length > 0 && new Set(seen).size === 1;
+      return new Set(seen).size === 1 && seen[0] !== 'none';
+    });
+  }
+
+  private confs(): readonly GroupConf[] {
+    return this.setting.placements.map(({ id, voters }) => {
+      const replicas = this.nodes.flatMap((node) => node.life?.engine?.group(id) ?? []);
+      const furthest = replicas.toSorted((a, b) => b.lastApplied - a.lastApplied)[0];
+      const commit = this.checks.group(id).commitIndex;
+      if (furthest === undefined) return { id, voters, learners: [], commit };
+      const { conf } = furthest;
+      return { id, voters: conf.voters, learners: [...conf.learners, ...conf.learnersNext], commit };
     });
   }
 
@@ -272,11 +292,11 @@ class World {
       if (node.state !== 'refused' || node.refusal === undefined) continue;
       const { refusal } = node;
       node.refusal = undefined;
-      if (!this.nemesis.gone.has(node.id))
-        throw new Violation(
-          'a crash does no damage',
-          `${node.id} refuses to start: ${errorMessage(refusal)}`,
-        );
+      if (this.nemesis.gone.has(node.id)) this.nemesis.refused(node);
+      else {
+        const what = `${node.id} refuses to start: ${errorMessage(refusal)}`;
+        throw new Violation('a crash does no damage', what);
+      }
     }
   }
 }

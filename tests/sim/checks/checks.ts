@@ -19,9 +19,7 @@ import { Violation } from './violation.js';
 /** The checks of one run. */
 export class Checks {
   private readonly records = new Map<string, GroupRecord>();
-  /** Quorum for each group: of each list more than half are needed. */
   private readonly damage = new Set<string>();
-  private readonly members = new Map<string, readonly (readonly string[])[]>();
 
   /** @param fail Ends the run; what is thrown in the product's own promises would be taken for its failure. */
   constructor(private readonly fail: (violation: unknown) => void) {}
@@ -36,23 +34,14 @@ export class Checks {
     return record;
   }
 
-  /** The voters that a group begins with. */
-  bootstrap(id: string, voters: readonly string[]): void {
-    this.members.set(id, [voters]);
-  }
-
   /** A node's disk was damaged: it may say so of a group, and then the group has nothing. */
   damaged(node: string): void {
     this.damage.add(node);
   }
 
-  /** A node's disk was wiped. */
+  /** A node's disk was wiped: it comes back as another one. */
   wiped(node: string): void {
-    for (const record of this.records.values()) {
-      const replica = record.replica(node);
-      replica.wiped = true;
-      replica.durable.reset({ term: 0, vote: undefined, commit: 0 }, 0, new Map());
-    }
+    for (const record of this.records.values()) record.forget(node);
   }
 
   /** A node has become leader of a group. */
@@ -78,7 +67,19 @@ export class Checks {
         this.group(one.groupId).replica(node).durable.take(one, one.entries.map(sumOf));
       }
     };
-    const own: Readonly<Record<string | symbol, unknown>> = { openGroup, write };
+    const anew = (groupId: string): void => {
+      if (life.alive) this.group(groupId).forget(node);
+    };
+    const destroyGroup = async (groupId: string): Promise<void> => {
+      await storage.destroyGroup(groupId);
+      anew(groupId);
+    };
+    const replaceGroup = async (...given: Parameters<NodeStorage['replaceGroup']>): Promise<GroupStorage> => {
+      const group = await storage.replaceGroup(...given);
+      anew(group.groupId);
+      return group;
+    };
+    const own: Readonly<Record<string | symbol, unknown>> = { openGroup, write, destroyGroup, replaceGroup };
     return new Proxy(storage, {
       get: (target, key) => {
         if (key in own) return own[key];
@@ -97,14 +98,19 @@ export class Checks {
       send(group, message);
     };
     engine.write = (group, append) => {
-      if (life.alive) this.guard(() => this.issued(node, group.id, append));
+      if (life.alive) this.guard(() => this.issued(node, group, append));
       write(group, append);
     };
-  }
-
-  /** Listens to what the groups of an engine apply. */
-  watchGroups(node: string, life: Owner, engine: MultiRaftEngine): void {
-    for (const group of engine.all()) this.watchGroup(node, life, group);
+    // Every group asks for a turn before it does anything.
+    const seen = new WeakSet<RaftGroup>();
+    const wake = engine.wake.bind(engine);
+    engine.wake = (group) => {
+      if (!seen.has(group)) {
+        seen.add(group);
+        this.watchGroup(node, life, group);
+      }
+      wake(group);
+    };
   }
 
   private watchGroup(node: string, life: Owner, group: RaftGroup): void {
@@ -130,15 +136,15 @@ export class Checks {
     } catch (error) {
       // Told apart from what a crash leaves, as it must be; nobody can use it.
       if (!this.damage.has(node) || !isDwError(error)) throw error;
-      this.group(storage.groupId).replica(node).wiped = true;
+      this.group(storage.groupId).replica(node).damaged = true;
       entries = new Map();
     }
     found.reset(hardState, Math.max(snapshot, storage.firstIndex() - 1), entries);
     this.group(storage.groupId).recovered(node, found);
   }
 
-  private issued(node: string, group: string, append: StorageAppend): void {
-    const record = this.group(group);
+  private issued(node: string, group: RaftGroup, append: StorageAppend): void {
+    const record = this.group(group.id);
     const { issued } = record.replica(node);
     const before = issued.hardState;
     const sums = append.entries.map(sumOf);
@@ -157,7 +163,10 @@ export class Checks {
     if (term === before.term && before.vote !== undefined && vote !== before.vote) {
       throw new Violation('one vote a term', `${node} changes its vote in term ${term}`);
     }
-    record.commits(node, before.commit, commit, this.members.get(group) ?? []);
+    if (commit === before.commit) return;
+    // A follower hears what a leader was seen to commit; only of that leader the members are those that count.
+    const { voters, votersOutgoing } = group.raft.conf;
+    record.commits(node, before.commit, commit, group.isLeader ? [voters, votersOutgoing] : []);
   }
 
   private sent(node: string, group: string, message: Message): void {

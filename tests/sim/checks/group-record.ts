@@ -12,8 +12,8 @@ export interface ReplicaRecord {
   readonly durable: ReplicaLog;
   /** Highest index applied in this life. */
   applied: number;
-  /** Its disk was wiped: nothing is held against it, and it counts for nothing. */
-  wiped: boolean;
+  /** Its storage says that it is damaged: nothing more is held against it. */
+  damaged: boolean;
 }
 
 interface Committed extends Logged {
@@ -43,7 +43,7 @@ export class GroupRecord {
   replica(node: string): ReplicaRecord {
     let replica = this.replicas.get(node);
     if (replica === undefined) {
-      replica = { issued: new ReplicaLog(), durable: new ReplicaLog(), applied: 0, wiped: false };
+      replica = { issued: new ReplicaLog(), durable: new ReplicaLog(), applied: 0, damaged: false };
       this.replicas.set(node, replica);
     }
     return replica;
@@ -151,10 +151,17 @@ export class GroupRecord {
     }
   }
 
+  /** A replica is made anew, with nothing of before: what it promised is kept by the members not counting it. */
+  forget(node: string): void {
+    this.replicas.delete(node);
+    this.elected.delete(node);
+    for (const key of this.votes.keys()) if (key.startsWith(`${node} `)) this.votes.delete(key);
+  }
+
   /** What a replica found on its disk after a crash, held against what it was told is durable. */
   recovered(node: string, found: ReplicaLog): void {
-    const { durable, issued, wiped } = this.replica(node);
-    if (!wiped) this.nothingLost(node, durable, issued, found);
+    const { durable, issued, damaged } = this.replica(node);
+    if (!damaged) this.nothingLost(node, durable, issued, found);
     this.replicas.delete(node);
     this.elected.delete(node);
     const entries = new Map<number, Logged>();

@@ -2,6 +2,7 @@
 // damaged on fewer nodes than any quorum can do without, and such a node does not come back by itself. Everything else
 // (crashes, pauses, partitions, slow and failing disks) may hit all nodes at once.
 
+import { errorMessage } from '@datawarehouse/sdk';
 import type { Prng } from './prng.js';
 import type { Owner, Scheduler } from './scheduler.js';
 import type { SimNetwork } from './sim-network.js';
@@ -16,6 +17,8 @@ export interface Victims {
   readonly owner: Owner;
   readonly trace: Trace;
   readonly prng: Prng;
+  /** Each group's members as its furthest replica has them, and the highest index known to be committed. */
+  readonly confs: () => readonly GroupConf[];
   /** How many nodes of any one group may lose durable data. */
   readonly expendable: number;
   /** Told before a node's disk is damaged. */
@@ -24,6 +27,14 @@ export interface Victims {
   readonly onWipe: (node: string) => void;
   /** Whether a node leads a group. */
   readonly leads: (node: SimNode) => boolean;
+}
+
+/** A group's members. */
+export interface GroupConf {
+  readonly id: string;
+  readonly voters: readonly string[];
+  readonly learners: readonly string[];
+  readonly commit: number;
 }
 
 type Fault = (nemesis: Nemesis) => void;
@@ -57,6 +68,7 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
   'flipped-bit': (nemesis) => nemesis.flipBit(),
   misdirected: (nemesis) => nemesis.misdirect(),
   wipe: (nemesis) => nemesis.wipe(),
+  'member-change': (nemesis) => nemesis.changeMembers(),
 };
 
 interface LinkChange {
@@ -69,8 +81,10 @@ interface LinkChange {
 export class Nemesis {
   /** Nodes whose durable data is lost or damaged: they are not counted on any more. */
   readonly gone = new Set<string>();
-  /** Those of them that do not come back by themselves. */
-  private readonly lost = new Set<string>();
+  /** Those of them whose disks were wiped, with the groups that they voted in. */
+  private readonly wiped = new Map<string, readonly string[]>();
+  /** Whether members were changed, by a fault or to bring a replica back. */
+  changedMembers = false;
   /** How often each fault was done. */
   readonly done = new Map<string, number>();
   readonly prng: Prng;
@@ -111,6 +125,16 @@ export class Nemesis {
       if (node.life?.storageFailure !== undefined) node.crash();
       if (node.state === 'down' || node.state === 'refused') node.start();
     }
+  }
+
+  /** A damaged disk that no process starts on gets replaced by an operator, sooner or later. */
+  refused(node: SimNode): void {
+    const { scheduler, owner } = this.victims;
+    scheduler.schedule(owner, this.prng.between(100, 2_000), 'operator', () => {
+      if (node.state !== 'refused') return;
+      this.wipeDisk(node);
+      node.start();
+    });
   }
 
   links(choose: (from: string, to: string) => LinkChange): void {
@@ -181,7 +205,7 @@ export class Nemesis {
   }
 
   stallDisk(): void {
-    this.someNode().disk.trouble.stalledUntil = this.victims.scheduler.now + this.someTime();
+    this.someNode().disk.trouble.stalledUntil = this.victims.scheduler.now + Math.min(3_000, this.someTime());
   }
 
   flipBit(): void {
@@ -210,12 +234,33 @@ export class Nemesis {
   wipe(): void {
     const node = this.someNode();
     if (!this.mayDamage(node)) return;
-    this.gone.add(node.id);
-    this.lost.add(node.id);
-    this.victims.onWipe(node.id);
     this.end(node, 'nothing');
-    node.disk.wipe();
-    this.note(`wipes ${node.id}`);
+    this.wipeDisk(node);
+  }
+
+  /** Asks a node to replace a voter, to add one, or to remove one. What comes of it does not matter. */
+  changeMembers(): void {
+    const { confs, nodes, scheduler } = this.victims;
+    // Whoever takes a member away while another one is lost asks for more than can be survived.
+    if (this.gone.size > 0) return;
+    const { id, voters } = this.prng.pick(confs());
+    const { life } = this.someNode();
+    if (life?.replicas === undefined) return;
+    const outside = nodes.map((node) => node.id).filter((node) => !voters.includes(node));
+    const add =
+      outside.length > 0 && (voters.length <= 3 || this.prng.chance(0.5)) ? [this.prng.pick(outside)] : [];
+    const remove =
+      voters.length > 3 || (add.length > 0 && this.prng.chance(0.6)) ? [this.prng.pick(voters)] : [];
+    if (add.length + remove.length === 0) return;
+    this.changedMembers = true;
+    this.note(`${id}: adds ${add.join()} removes ${remove.join()}`);
+    const { members } = life.replicas;
+    scheduler.schedule(life, 0, 'change members', () => {
+      members.change(id, { add, remove, addLearners: [], addWitnesses: [] }).then(
+        (view) => this.note(`${id}: voters are ${view.voters.join()}`),
+        (error: unknown) => this.note(`${id}: not changed: ${errorMessage(error)}`),
+      );
+    });
   }
 
   /** Leaders more often than others: most can go wrong with them. */
@@ -227,15 +272,45 @@ export class Nemesis {
 
   /** Ends a process; it comes back after a while unless its data is gone. */
   private end(node: SimNode, loss: 'nothing' | 'everything' | 'any' | undefined): void {
-    // What a misdirected write should have brought is nowhere, and nothing written later tells of it.
-    if (node.disk.misdirectedLately()) this.lost.add(node.id);
     node.crash(loss);
+    // What a misdirected write should have brought is nowhere, and nothing written later tells of it: another disk.
+    if (node.disk.misdirectedLately()) this.wipeDisk(node);
     this.after(this.prng.wait(this.prng.pick([50, 500, 3_000])), 'restart', () => {
-      if (node.state === 'down' && !this.lost.has(node.id)) node.start();
+      if (node.state === 'down') node.start();
+    });
+  }
+
+  private wipeDisk(node: SimNode): void {
+    const voted = this.victims.confs().filter(({ voters }) => voters.includes(node.id));
+    this.wiped.set(node.id, [...new Set([...(this.wiped.get(node.id) ?? []), ...voted.map(({ id }) => id)])]);
+    this.gone.add(node.id);
+    this.changedMembers = true;
+    this.victims.onWipe(node.id);
+    node.crash('nothing');
+    node.disk.wipe();
+    this.note(`wipes ${node.id}`);
+  }
+
+  /** Whether a node whose disk was wiped votes again wherever it did, so that another one may lose its own. */
+  private isBack(node: SimNode): boolean {
+    const votes = this.wiped.get(node.id);
+    const { life } = node;
+    if (votes === undefined || life?.engine === undefined || life.replicas?.obstacle !== undefined)
+      return false;
+    const { engine } = life;
+    return this.victims.confs().every(({ id, voters, learners, commit }) => {
+      if (learners.includes(node.id)) return false;
+      if (!voters.includes(node.id)) return !votes.includes(id);
+      return (engine.group(id)?.lastApplied ?? 0) >= commit;
     });
   }
 
   private mayDamage(node: SimNode): boolean {
+    for (const other of this.victims.nodes) {
+      if (!this.isBack(other)) continue;
+      this.gone.delete(other.id);
+      this.wiped.delete(other.id);
+    }
     return !this.gone.has(node.id) && this.gone.size < this.victims.expendable;
   }
 

@@ -1,10 +1,11 @@
 // One node of a simulation: its machine (disk and quartz), which stays, and its process, which comes and goes. What runs
 // in the process is the product's own code, put together as its plugin does it.
 
-import { FileAppendLog, type Logger } from '@datawarehouse/sdk';
+import { FileAppendLog, FileBackingStore, type Logger } from '@datawarehouse/sdk';
 import { MultiRaftEngine } from '../../../packages/plugin-consensus/src/engine/multi-raft-engine.js';
 import { GroupRouter } from '../../../packages/plugin-consensus/src/groups/group-router.js';
 import { KeyValueService } from '../../../packages/plugin-consensus/src/groups/key-value-service.js';
+import { NodeReplicas } from '../../../packages/plugin-consensus/src/groups/node-replicas.js';
 import type { GroupPlacement } from '../../../packages/plugin-consensus/src/groups/placement.js';
 import type { ConsensusLimits } from '../../../packages/plugin-consensus/src/scaling/consensus-limits.js';
 import { FileNodeStorage } from '../../../packages/plugin-consensus/src/storage/index.js';
@@ -46,6 +47,7 @@ export interface Setting {
 export interface Life extends Owner {
   readonly number: number;
   engine: MultiRaftEngine | undefined;
+  replicas: NodeReplicas | undefined;
   store: KeyValueService | undefined;
   /** Why the storage takes nothing any more. */
   storageFailure: unknown;
@@ -82,6 +84,7 @@ export class SimNode {
       pausedUntil: 0,
       number: ++this.lives,
       engine: undefined,
+      replicas: undefined,
       store: undefined,
       storageFailure: undefined,
       onEnd: new Set(),
@@ -121,12 +124,80 @@ export class SimNode {
   }
 
   private async boot(life: Life): Promise<void> {
-    const { scheduler, network, checks, placements, groupOf, limits, sizes, prng } = this.setting;
+    const { scheduler, network, checks, placements, groupOf, limits, prng } = this.setting;
     const stream = prng.stream(`${this.id} life ${life.number}`);
     const clock = new SimClock(scheduler, life, this.quartz, stream.unit);
+    const log = this.logger();
+    const opened = await this.openStorage(life, clock, stream);
+    const storage = checks.watchStorage(this.id, life, opened);
+    const store = await FileBackingStore.open({
+      directory: 'store',
+      segmentBytes: 64 * 1024,
+      maxValueBytes: 256 * 1024,
+      files: new SimLogFiles(this.disk, life, 'store'),
+      clock,
+      randomBytes: stream.bytes,
+      onFailed: (error) => this.storageFailed(life, error),
+    });
+    const transport = new SimTransport(this.id, life, network);
+    network.join(transport);
+    const replicas = await NodeReplicas.open({
+      nodeId: this.id,
+      transport,
+      storage,
+      store,
+      storePath: (name) => `dw://consensus/${name}`,
+      clock,
+      log,
+      placements,
+    });
+    const router: { current?: GroupRouter } = {};
+    const engine = new MultiRaftEngine({
+      nodeId: this.id,
+      incarnation: `${this.id}-${life.number}`,
+      transport,
+      storage,
+      clock,
+      log,
+      limits: () => limits,
+      random: stream.unit,
+      gate: replicas.gate,
+      onLeaderChanged: (group) => {
+        if (group.isLeader) checks.leader(this.id, group);
+        router.current?.leaderChanged();
+      },
+      onMembersChanged: () => router.current?.leaderChanged(),
+      onReplicasChanged: () => router.current?.leaderChanged(),
+    });
+    checks.watchEngine(this.id, life, engine);
+    const firstId = stream.below(2 ** 40);
+    router.current = new GroupRouter(
+      engine,
+      transport,
+      clock,
+      log,
+      placements,
+      groupOf,
+      () => limits,
+      firstId,
+    );
+    replicas.attach(engine, router.current);
+    await replicas.start(engine);
+    const ids = placements.map(({ id }) => id);
+    life.engine = engine;
+    life.replicas = replicas;
+    life.store = new KeyValueService(
+      router.current,
+      () => ids,
+      groupOf,
+      () => limits,
+    );
+  }
+
+  private async openStorage(life: Life, clock: SimClock, stream: Prng): Promise<FileNodeStorage> {
     const storage = await FileNodeStorage.open({
       directory: 'raft',
-      ...sizes,
+      ...this.setting.sizes,
       clock,
       randomBytes: stream.bytes,
       files: new SimStorageFiles(this.disk, life, 'raft'),
@@ -142,44 +213,13 @@ export class SimNode {
           onFailed,
         }),
     });
-    storage.onFailed((error) => {
-      life.storageFailure = error;
-      this.note(`storage failed: ${error.message}`);
-    });
-    const transport = new SimTransport(this.id, life, network);
-    const log = this.logger();
-    const router: { current?: GroupRouter } = {};
-    const engine = new MultiRaftEngine({
-      nodeId: this.id,
-      incarnation: `${this.id}-${life.number}`,
-      transport,
-      storage: checks.watchStorage(this.id, life, storage),
-      clock,
-      log,
-      limits: () => limits,
-      random: stream.unit,
-      onLeaderChanged: (group) => {
-        if (group.isLeader) checks.leader(this.id, group);
-        router.current?.leaderChanged();
-      },
-    });
-    checks.watchEngine(this.id, life, engine);
-    router.current = new GroupRouter(
-      engine,
-      transport,
-      clock,
-      log,
-      placements,
-      groupOf,
-      () => limits,
-      stream.below(2 ** 40),
-    );
-    const ids = placements.map(({ id }) => id);
-    network.join(transport);
-    await engine.start(placements);
-    checks.watchGroups(this.id, life, engine);
-    life.engine = engine;
-    life.store = new KeyValueService(router.current, ids, groupOf, () => limits);
+    storage.onFailed((error) => this.storageFailed(life, error));
+    return storage;
+  }
+
+  private storageFailed(life: Life, error: Error): void {
+    life.storageFailure = error;
+    this.note(`storage failed: ${error.message}`);
   }
 
   private note(text: string): void {

@@ -66,6 +66,7 @@ export class FileBackingStore implements IPersistentBackingStore {
       // The store hears of it even when nobody is waiting for a write.
       onFailed: (error) => journal.fail(error),
       ...(options.clock === undefined ? {} : { clock: options.clock }),
+      ...(options.randomBytes === undefined ? {} : { randomBytes: options.randomBytes }),
       ...(options.files === undefined ? {} : { files: options.files }),
     });
     const journal = new StoreJournal(log, options.onFailed);

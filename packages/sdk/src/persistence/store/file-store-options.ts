@@ -29,6 +29,8 @@ export interface FileBackingStoreOptions {
   readonly clock?: Clock;
   /** The file system. Default: the real one. */
   readonly files?: LogFiles;
+  /** Ids of its log. Default: the machine's. */
+  readonly randomBytes?: (count: number) => Buffer;
 }
 
 /** The bounds in force. */
