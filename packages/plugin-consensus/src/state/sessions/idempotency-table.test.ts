@@ -26,15 +26,15 @@ describe('the idempotency table', () => {
       remember(table, 'kept', n * 2);
       remember(table, `k${n}`, n * 2 + 1);
     }
-    expect(table.view().map(({ key }) => key)).toEqual(['k9', 'kept', 'k10']);
+    expect([...table.view().records()].map(({ key }) => key)).toEqual(['k9', 'kept', 'k10']);
     const same = new IdempotencyTable(3);
-    for (const record of table.view()) same.remember(record);
+    for (const record of table.view().records()) same.remember(record);
     expect({ ...same.hash }).toEqual({ ...table.hash });
   });
 
   it('bounds the bytes of the results that it keeps', () => {
     const table = new IdempotencyTable(100, 50);
     for (let n = 1; n <= 5; n++) remember(table, `k${n}`, n, { status: 'result', data: new Uint8Array(20) });
-    expect(table.view().map(({ key }) => key)).toEqual(['k4', 'k5']);
+    expect([...table.view().records()].map(({ key }) => key)).toEqual(['k4', 'k5']);
   });
 });

@@ -7,8 +7,8 @@ import { outcomeHash, resultBytes } from '../outcome.js';
 import type { HashPair } from '../state-hash.js';
 import { HashSum, hashRecord, hashText, mix } from '../state-hash.js';
 import { MAX_IDEMPOTENCY_KEYS, MAX_KEYED_RESULT_BYTES } from './limits.js';
-import type { Recent } from './recency-list.js';
-import { RecencyList } from './recency-list.js';
+import type { Recent } from './recency-log.js';
+import { RecencyLog } from './recency-log.js';
 
 const KEYED_OUTCOME = 2;
 
@@ -22,9 +22,9 @@ export interface KeyedRecord {
   readonly lastUsed: number;
 }
 
-interface Keyed extends KeyedRecord, Recent<Keyed> {
-  lastUsed: number;
-  hash: HashPair;
+/** Never changed once made, but for its slot, so that views can share it. */
+interface Keyed extends KeyedRecord, Recent {
+  readonly hash: HashPair;
 }
 
 const REUSED: Outcome = { status: 'idempotency-key-reused' };
@@ -32,7 +32,7 @@ const REUSED: Outcome = { status: 'idempotency-key-reused' };
 /** A bounded table of requests by key. */
 export class IdempotencyTable {
   private readonly byKey = new Map<string, Keyed>();
-  private readonly recency = new RecencyList<Keyed>();
+  private readonly recency = new RecencyLog<Keyed>();
   private readonly sum = new HashSum();
   private bytes = 0;
 
@@ -59,17 +59,17 @@ export class IdempotencyTable {
   admit(key: string, fingerprint: string, index: number): Outcome | undefined {
     const known = this.byKey.get(key);
     if (known === undefined) return undefined;
+    const used = makeKeyed({ key, fingerprint: known.fingerprint, outcome: known.outcome, lastUsed: index });
+    this.byKey.set(key, used);
+    this.recency.replace(known, used);
     this.sum.subtract(known.hash);
-    known.lastUsed = index;
-    known.hash = keyedHash(known);
-    this.sum.add(known.hash);
-    this.recency.touch(known);
+    this.sum.add(used.hash);
     return known.fingerprint === fingerprint ? known.outcome : REUSED;
   }
 
   /** Remembers a request whose key is not in the table and that was used last. Forgets old ones where there are too many. */
   remember(record: KeyedRecord): void {
-    const keyed: Keyed = { ...record, hash: keyedHash(record), older: undefined, newer: undefined };
+    const keyed = makeKeyed(record);
     this.byKey.set(keyed.key, keyed);
     this.recency.add(keyed);
     this.sum.add(keyed.hash);
@@ -82,11 +82,9 @@ export class IdempotencyTable {
   }
 
   /** All requests as they are now, the least recently used first. */
-  view(): readonly KeyedRecord[] {
-    // Copies, since `lastUsed` changes.
-    return Array.from(this.recency, ({ key, fingerprint, outcome, lastUsed }) => {
-      return { key, fingerprint, outcome, lastUsed };
-    });
+  view(): TableView<KeyedRecord> {
+    const order = this.recency.view();
+    return { size: this.byKey.size, records: () => present(order) };
   }
 
   private forget(keyed: Keyed): void {
@@ -95,6 +93,22 @@ export class IdempotencyTable {
     this.sum.subtract(keyed.hash);
     this.bytes -= resultBytes(keyed.outcome);
   }
+}
+
+/** A table as it was at one moment. */
+export interface TableView<T> {
+  readonly size: number;
+  /** Made while they are pulled. */
+  records(): Iterable<T>;
+}
+
+function* present<T>(order: readonly (T | undefined)[]): Generator<T> {
+  for (const item of order) if (item !== undefined) yield item;
+}
+
+function makeKeyed({ key, fingerprint, outcome, lastUsed }: KeyedRecord): Keyed {
+  const hash = keyedHash({ key, fingerprint, outcome, lastUsed });
+  return { key, fingerprint, outcome, lastUsed, hash, slot: -1 };
 }
 
 function keyedHash({ key, fingerprint, outcome, lastUsed }: KeyedRecord): HashPair {

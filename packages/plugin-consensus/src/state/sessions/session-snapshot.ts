@@ -9,7 +9,7 @@ import { BlockReader, block, blocksOf } from '../snapshot-blocks.js';
 import type { HashPair } from '../state-hash.js';
 import { addHash } from '../state-hash.js';
 import { MAX_IDEMPOTENCY_KEY_BYTES } from './command-header.js';
-import type { KeyedRecord } from './idempotency-table.js';
+import type { KeyedRecord, TableView } from './idempotency-table.js';
 import { IdempotencyTable } from './idempotency-table.js';
 import type { RememberedCommand, SessionBounds, SessionRecord } from './session-table.js';
 import { SessionTable, commandHash } from './session-table.js';
@@ -42,8 +42,8 @@ export function sessionSnapshot(
 }
 
 function* write(
-  sessions: readonly SessionRecord[],
-  keys: readonly KeyedRecord[],
+  sessions: TableView<SessionRecord>,
+  keys: TableView<KeyedRecord>,
   hash: HashPair,
   machine: MachinePart,
 ): Generator<Uint8Array> {
@@ -52,7 +52,7 @@ function* write(
   header.u8(FORMAT_VERSION);
   header.u8(MACHINE_PARTS.indexOf(machine));
   yield* block(header);
-  yield* blocksOf(SESSIONS, sessions, (writer, session) => {
+  yield* blocksOf(SESSIONS, sessions.records(), (writer, session) => {
     writer.varint(session.id);
     writer.varint(session.lastUsed);
     writer.varint(session.lowestWanted);
@@ -63,7 +63,7 @@ function* write(
       writeOutcome(writer, outcome);
     }
   });
-  yield* blocksOf(KEYS, keys, (writer, { key, fingerprint, lastUsed, outcome }) => {
+  yield* blocksOf(KEYS, keys.records(), (writer, { key, fingerprint, lastUsed, outcome }) => {
     writer.text(key);
     writer.text(fingerprint);
     writer.varint(lastUsed);
@@ -71,8 +71,8 @@ function* write(
   });
   const end = new ByteWriter(32);
   end.u8(END);
-  end.varint(sessions.length);
-  end.varint(keys.length);
+  end.varint(sessions.size);
+  end.varint(keys.size);
   end.u32(hash.a);
   end.u32(hash.b);
   yield* block(end);

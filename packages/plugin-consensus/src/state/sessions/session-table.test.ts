@@ -133,13 +133,37 @@ describe('the session table', () => {
     expect(table.outcomes).toBe(6);
   });
 
+  it('shows in a view what was there when it was taken, whatever happens while it is read', () => {
+    const table = new SessionTable(SMALL);
+    for (const index of [1, 2, 3]) table.open(index);
+    send(table, 4, [2, 1, 0]);
+    send(table, 5, [3, 1, 0]);
+    const expected = JSON.stringify([...table.view().records()]);
+    const view = table.view();
+    const seen = [];
+    let index = 5;
+    for (const record of view.records()) {
+      seen.push(record);
+      send(table, ++index, [3, index, index]);
+      send(table, ++index, [2, index, 0]);
+      table.open(++index);
+      table.close(index - 3);
+    }
+    expect(JSON.stringify(seen)).toBe(expected);
+    expect(view.size).toBe(3);
+    const first = table.view().records()[Symbol.iterator]();
+    table.view();
+    // Nothing is kept for the first one any more, and it says so.
+    expect(() => first.next()).toThrow('another view');
+  });
+
   it('has the hash of what it holds, however it came to hold it', () => {
     const table = new SessionTable(SMALL);
     for (const index of [1, 2, 3]) table.open(index);
     send(table, 4, [2, 1, 0]);
     send(table, 5, [2, 2, 2]);
     const same = new SessionTable(SMALL);
-    for (const record of table.view()) expect(same.restore(record)).toBe(true);
+    for (const record of table.view().records()) expect(same.restore(record)).toBe(true);
     expect({ ...same.hash }).toEqual({ ...table.hash });
     for (const id of [1, 2, 3]) table.close(id);
     expect({ ...table.hash }).toEqual({ a: 0, b: 0 });

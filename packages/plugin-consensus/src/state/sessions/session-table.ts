@@ -14,8 +14,9 @@ import {
   MAX_RESULT_BYTES_TOTAL,
   MAX_SESSIONS,
 } from './limits.js';
-import type { Recent } from './recency-list.js';
-import { RecencyList } from './recency-list.js';
+import type { TableView } from './idempotency-table.js';
+import type { Recent } from './recency-log.js';
+import { RecencyLog } from './recency-log.js';
 
 const SESSION = 4;
 const SESSION_OUTCOME = 5;
@@ -47,7 +48,7 @@ export interface SessionRecord {
   readonly commands: readonly RememberedCommand[];
 }
 
-interface Session extends Recent<Session> {
+interface Session extends Recent {
   readonly id: number;
   /** Index of the last entry of this session. Rises along the recency list, and no two sessions have the same. */
   lastUsed: number;
@@ -57,6 +58,14 @@ interface Session extends Recent<Session> {
   readonly commands: Map<number, RememberedCommand>;
   resultBytes: number;
   hash: HashPair;
+}
+
+/** A view that is being read. */
+interface View {
+  /** Sessions that were opened after this index are not in it. */
+  readonly upTo: number;
+  /** Sessions that have changed since, as they were. */
+  readonly before: Map<Session, SessionRecord>;
 }
 
 /** Bounds of a table; equal on all replicas. */
@@ -85,8 +94,11 @@ const FULL: Outcome = { status: 'session-full' };
 /** The sessions of one group. */
 export class SessionTable {
   private readonly byId = new Map<number, Session>();
-  private readonly recency = new RecencyList<Session>();
+  private readonly recency = new RecencyLog<Session>();
   private readonly sum = new HashSum();
+  /** Index of the last entry of any session. */
+  private newestUse = 0;
+  private viewed: View | undefined;
   private outcomeCount = 0;
   private bytes = 0;
 
@@ -164,13 +176,15 @@ export class SessionTable {
     }
   }
 
-  /** All sessions as they are now, the least recently used first. */
-  view(): readonly SessionRecord[] {
-    const records: SessionRecord[] = [];
-    for (const { id, lastUsed, lowestWanted, commands } of this.recency) {
-      records.push({ id, lastUsed, lowestWanted, commands: [...commands.values()] });
-    }
-    return records;
+  /**
+   * All sessions as they are now, the least recently used first. Nothing is copied but their order: a session that
+   * changes while the view is read is kept for it as it was. There is one view at a time; another one ends the first.
+   */
+  view(): TableView<SessionRecord> {
+    const order = this.recency.view();
+    const view: View = { upTo: this.newestUse, before: new Map() };
+    this.viewed = view;
+    return { size: this.byId.size, records: () => this.recordsOf(order, view) };
   }
 
   /** Adds a session of a snapshot, which was used after all that are here. @returns false when it was not. */
@@ -183,8 +197,7 @@ export class SessionTable {
       commands: new Map(),
       resultBytes: 0,
       hash: sessionHash(id, lastUsed, lowestWanted),
-      older: undefined,
-      newer: undefined,
+      slot: -1,
     };
     this.byId.set(id, session);
     this.recency.add(session);
@@ -194,9 +207,25 @@ export class SessionTable {
     return true;
   }
 
-  private newestUse = 0;
+  private *recordsOf(order: readonly (Session | undefined)[], view: View): Generator<SessionRecord> {
+    for (const session of order) {
+      if (session === undefined) continue;
+      if (this.viewed !== view) throw new Error('another view of the sessions was taken meanwhile');
+      yield view.before.get(session) ?? recordOf(session);
+      view.before.delete(session);
+    }
+    this.viewed = undefined;
+  }
+
+  /** A session is about to change: keeps it as it is for a view that is being read. */
+  private keepForView(session: Session): void {
+    const view = this.viewed;
+    if (view === undefined || session.id > view.upTo || view.before.has(session)) return;
+    view.before.set(session, recordOf(session));
+  }
 
   private use(session: Session, lowestWanted: number, index: number): void {
+    this.keepForView(session);
     session.lastUsed = index;
     this.newestUse = index;
     this.recency.touch(session);
@@ -238,11 +267,16 @@ export class SessionTable {
   }
 
   private forget(session: Session): void {
+    this.keepForView(session);
     for (const sequence of session.commands.keys()) this.drop(session, sequence);
     this.byId.delete(session.id);
     this.recency.remove(session);
     this.sum.subtract(session.hash);
   }
+}
+
+function recordOf({ id, lastUsed, lowestWanted, commands }: Session): SessionRecord {
+  return { id, lastUsed, lowestWanted, commands: [...commands.values()] };
 }
 
 function sessionHash(id: number, lastUsed: number, lowestWanted: number): HashPair {
