@@ -10,6 +10,7 @@ import { groupUnknown, noLeader, outcomeUnknown, requestAborted } from '../error
 import type { EntryKind } from '../engine/entry-envelope.js';
 import type { MultiRaftEngine } from '../engine/multi-raft-engine.js';
 import { MAX_KEY_BYTES } from '../state/command.js';
+import type { Outcome } from '../state/outcome.js';
 import { readOutcome } from '../state/outcome.js';
 import { ForwardClient, answerLost } from './forward-client.js';
 import type { ForwardLimits } from './forward-client.js';
@@ -40,6 +41,12 @@ const TRY_AGAIN = new Set([
 ]);
 /** Those of them that say, when time is up, that there was nobody to ask. */
 const NOBODY = new Set(['not-leader', 'no-replica', 'peer-unreachable']);
+/** Refusals of a session that a command gets although an earlier copy of it may have been applied. */
+const LEAVES_OPEN: ReadonlySet<Outcome['status']> = new Set([
+  'session-expired',
+  'sequence-acknowledged',
+  'session-full',
+]);
 const FIRST_WAIT_MS = 10;
 const LONGEST_WAIT_MS = 100;
 const MAX_LOGGED_FRAMES = 10;
@@ -261,7 +268,7 @@ export class GroupRouter {
     this.leaderChanged();
   }
 
-  private proposeBy(
+  private async proposeBy(
     deadline: number,
     groupId: string,
     kind: EntryKind,
@@ -269,21 +276,29 @@ export class GroupRouter {
     options: Partial<RouteOptions>,
   ): Promise<Committed> {
     const operation: ForwardOperation = `propose-${kind}`;
+    let mayHaveHappened = false;
     const attempt = async ({ peer, relay }: Target): Promise<Committed> => {
-      if (peer === undefined) return this.local.propose(groupId, kind, data, deadline, options.signal);
       try {
+        if (peer === undefined)
+          return await this.local.propose(groupId, kind, data, deadline, options.signal);
         const body = await this.client.request(peer, operation, groupId, data, deadline, relay);
         const reader = new ByteReader(body, 'an answer to a write');
         return { index: reader.varint(), outcome: readOutcome(reader) };
       } catch (error) {
         // No answer, or one that cannot be read: the write may have happened.
         if (isDwError(error, 'answer-lost') || isDwError(error, 'frame-malformed')) {
+          mayHaveHappened = true;
           throw outcomeUnknown(groupId, error.message);
         }
+        if (isDwError(error, 'outcome-unknown')) mayHaveHappened = true;
         throw error;
       }
     };
-    return this.route(groupId, deadline, attempt, { repeatable: false, ...options, needsLeader: true });
+    const route = { repeatable: false, ...options, needsLeader: true };
+    const answer = await this.route(groupId, deadline, attempt, route);
+    // That the session refuses this copy says nothing of the one before it.
+    if (!mayHaveHappened || !LEAVES_OPEN.has(answer.outcome.status)) return answer;
+    throw outcomeUnknown(groupId, `its session refuses a second try: ${answer.outcome.status}`);
   }
 
   private administer(

@@ -65,6 +65,26 @@ describe('a session', () => {
     expect(new Set(hashes).size).toBe(1);
   });
 
+  it('leaves it open whether a write was applied when a second try finds the session gone', async () => {
+    const cluster = await start({ nodes: 3, groups: 1 });
+    const leader = cluster.leaderOf('group-1')!;
+    const asking = cluster.ids.find((id) => id !== leader)!;
+    const session = await cluster.settle(cluster.node(leader).store.openSessionAsync({ key: 'a' }));
+    const { engine, store } = cluster.node(leader);
+    // The leader applies the write, and its answer is lost.
+    cluster.network.dropWhen(
+      (frame) => frame.channel === 'dw.kv' && frame.from === leader && frame.to === asking,
+    );
+    const write = cluster
+      .node(asking)
+      .store.putAsync('a', Buffer.from('x'), { session: { ...session, sequence: 1 } })
+      .catch((error: unknown) => error);
+    await cluster.until('it is applied', () => keyValuesOf(engine.group('group-1')!).get('a') !== undefined);
+    await cluster.settle(store.closeSessionAsync(session));
+    cluster.network.partition(leader, asking);
+    expect(await cluster.settle(write)).toMatchObject({ code: 'outcome-unknown' });
+  });
+
   it('belongs to one group, and what makes no sense is refused before it is sent', async () => {
     const cluster = await start({ nodes: 1, groups: 2 });
     const key = cluster.keyOf('group-1');
