@@ -94,6 +94,11 @@ function forward(state: RaftState, message: Message): void {
   else state.send({ ...message, to: state.leader });
 }
 
+/** As {@link forward}, with the term in which this node knows the leader: a later one has not been asked. */
+function forwardTransfer(state: RaftState, message: Message): void {
+  forward(state, { ...message, term: state.term });
+}
+
 function forwardProposal(state: RaftState, message: Message): void {
   if (state.leader === undefined) throw proposalDropped(state.id, 'no leader is known');
   state.send({ ...message, to: state.leader });
@@ -102,7 +107,7 @@ function forwardProposal(state: RaftState, message: Message): void {
 /** What else a follower answers to. */
 const followerRequests: HandlerTable = {
   propose: forwardProposal,
-  'transfer-leader': forward,
+  'transfer-leader': forwardTransfer,
   'read-index': forward,
   'read-index-response': (state, message) => {
     state.readStates.push({ index: message.index, context: message.context });

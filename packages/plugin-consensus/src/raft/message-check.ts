@@ -22,7 +22,7 @@ const knownTypes: ReadonlySet<MessageType> = new Set<MessageType>([
 ]);
 
 /** Kinds that carry no term. */
-const termless: ReadonlySet<MessageType> = new Set<MessageType>(['propose', 'read-index', 'transfer-leader']);
+const termless: ReadonlySet<MessageType> = new Set<MessageType>(['propose', 'read-index']);
 
 /** Longest context that is taken from a peer, in UTF-16 units. */
 export const maxContextLength = 1_024;
@@ -98,7 +98,10 @@ export function faultOf(message: Message, self: NodeId): string | undefined {
   if (typeof message.context !== 'string' || message.context.length > maxContextLength)
     return 'a broken context';
   // A term of zero would pass for a local message and skip the check of terms.
-  if ((message.term === 0) !== termless.has(message.type)) return 'a term where none belongs, or none';
+  // A request to hand leadership over has one only if a follower has passed it on.
+  const anyTerm = message.type === 'transfer-leader';
+  if (!anyTerm && (message.term === 0) !== termless.has(message.type))
+    return 'a term where none belongs, or none';
   if (!Array.isArray(message.entries)) return 'broken entries';
   if (message.type === 'append') return faultOfEntries(message);
   if (message.type === 'snapshot') return faultOfSnapshot(message);

@@ -29,6 +29,17 @@ describe('handing leadership over', () => {
     expect(network.core('a').status()).toMatchObject({ role: 'follower', leader: 'b' });
   });
 
+  it('is passed on by a follower, in the term in which it knows the leader', () => {
+    const network = led();
+    const follower = network.core('b');
+    follower.step(makeMessage({ type: 'transfer-leader', from: 'c', to: 'b' }));
+    const passed = follower.ready().messages.find(({ type }) => type === 'transfer-leader');
+    expect(passed).toMatchObject({ from: 'c', to: 'a', term: 1 });
+    network.core('a').step(makeMessage({ ...passed, type: 'transfer-leader', from: 'c', to: 'a' }));
+    network.settle();
+    expect(network.core('c').role).toBe('leader');
+  });
+
   it('brings the other up to date first', () => {
     const network = led();
     network.isolate('b');
