@@ -45,6 +45,8 @@ const TOLD = {
       'proposals.pending, .pendingBytes, .committed': 'proposals of this node as a leader',
       'commit.p50Ms, commit.p99Ms': 'time from proposal to commit, over the last half minute',
       'forwards.outgoing, .incoming, .lostReplies, .malformed': 'operations passed on to leaders',
+      'clients.connections, .accepted, .requests, .cutOff':
+        'the client port: open, since the start, under way, ended by the node',
       'election.timeoutMs, elections.total, rtt.p50Ms, rtt.p99Ms':
         'the election timeout in force and what it follows',
       'engine.stalls': 'times the event loop or the process stood still',

@@ -160,7 +160,7 @@ export class UltimateConsensusPlugin extends ConsensusPluginBase {
     this.running = { context, directory, machines, storage, engine, replicas, router, service, clients };
     services.provide(CONSENSUS_ENGINE, service);
     services.provide(KEY_VALUE_STORE, store);
-    this.scaling.show({ engine, storage, router, store, transport, groups: table });
+    this.scaling.show({ engine, storage, router, store, transport, groups: table, clients });
     await context.scaling.register(this.scaling);
     const routes = keyValueRoutes(
       store,

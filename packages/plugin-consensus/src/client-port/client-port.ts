@@ -67,6 +67,8 @@ export class ClientPort {
       accepted: this.accepted,
       requests: this.load.requests,
       partialBytes: this.load.partialBytes,
+      /** Connections that were ended by this side. */
+      cutOff: [...this.refusals.values()].reduce((sum, count) => sum + count, 0),
       closedByReason: Object.fromEntries(this.refusals),
     };
   }

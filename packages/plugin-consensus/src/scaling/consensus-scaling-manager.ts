@@ -10,6 +10,7 @@ import type {
   ScalingLimits,
 } from '@datawarehouse/sdk';
 import { BackpressureMeter, LimitSet } from '@datawarehouse/sdk';
+import type { ClientAccess } from '../client-port/client-access.js';
 import type { MultiRaftEngine } from '../engine/multi-raft-engine.js';
 import type { GroupRouter } from '../groups/group-router.js';
 import { isSystemGroup } from '../groups/directory/directory-types.js';
@@ -28,6 +29,7 @@ export interface ConsensusParts {
   readonly store: KeyValueService;
   readonly transport: IPeerTransport;
   readonly groups: GroupTable;
+  readonly clients: ClientAccess;
 }
 
 /** Limits and metrics of consensus. */
@@ -103,6 +105,7 @@ export class ConsensusScalingManager implements IScalableSubsystem {
     this.addEngine(metrics, parts);
     this.addGroups(metrics, parts);
     this.addRoundTrips(metrics, parts);
+    this.addClients(metrics, parts);
     return metrics;
   }
 
@@ -159,6 +162,15 @@ export class ConsensusScalingManager implements IScalableSubsystem {
       metrics.set(`group.${group.id}.droppedAppends`, group.droppedAppends);
     }
     metrics.set('elections.total', elections);
+  }
+
+  private addClients(metrics: Map<string, MetricValue>, { clients }: ConsensusParts): void {
+    const { counters } = clients;
+    if (counters === undefined) return;
+    metrics.set('clients.connections', counters.connections);
+    metrics.set('clients.accepted', counters.accepted);
+    metrics.set('clients.requests', counters.requests);
+    metrics.set('clients.cutOff', counters.cutOff);
   }
 
   private addRoundTrips(metrics: Map<string, MetricValue>, { transport }: ConsensusParts): void {
