@@ -2,7 +2,7 @@
 
 export { UltimateConsensusPlugin, UltimateConsensusPlugin as plugin } from './plugin.js';
 export { MultiRaftEngine } from './engine/multi-raft-engine.js';
-export type { EngineOptions } from './engine/multi-raft-engine.js';
+export type { EngineOptions } from './engine/engine-options.js';
 export type { EngineLimits } from './engine/engine-limits.js';
 export { HashRing } from './groups/hash-ring.js';
 export { keyHash } from './groups/key-hash.js';

@@ -3,6 +3,7 @@
 
 import type { IPeerTransport } from '@datawarehouse/sdk';
 import { isDwError } from '@datawarehouse/sdk';
+import type { RaftStatus } from '../raft/status.js';
 import type { PeerGate } from './peer-gate.js';
 import type { RaftGroup } from './raft-group.js';
 
@@ -57,4 +58,14 @@ export function handOver(group: RaftGroup): void {
     // It lost leadership in this moment, which is what was wanted.
     if (!isDwError(error)) throw error;
   }
+}
+
+/** The voter to hand leadership to: one that has data, follows, was heard of lately, and whose log is the furthest. */
+export function bestSuccessor({ id: self, progress, conf }: RaftStatus): string | undefined {
+  const rank = (member: (typeof progress)[number]): number =>
+    (member.state === 'replicate' ? 2 : 0) + (member.recentActive ? 1 : 0);
+  return progress
+    .filter(({ id, match }) => id !== self && match > 0 && conf.voters.includes(id))
+    .filter(({ isWitness }) => !isWitness)
+    .toSorted((a, b) => rank(b) - rank(a) || b.match - a.match)[0]?.id;
 }

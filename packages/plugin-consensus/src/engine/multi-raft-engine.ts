@@ -7,8 +7,8 @@
 // What clients want is bounded by the proposal budget and the pending reads. Neither can fill the other's place.
 
 import { randomBytes } from 'node:crypto';
-import type { Clock, DwError, IPeerTransport, Logger, TimerHandle } from '@datawarehouse/sdk';
-import { errorMessage } from '@datawarehouse/sdk';
+import type { Clock, DwError, Logger, TimerHandle } from '@datawarehouse/sdk';
+import { errorMessage, isDwError } from '@datawarehouse/sdk';
 import {
   draining,
   engineNotRunning,
@@ -24,16 +24,17 @@ import { KeyValueState } from '../state/key-value-state.js';
 import type { StateFactory } from '../state/replicated-state.js';
 import { KEY_VALUE_MACHINE } from '../state/replicated-state.js';
 import type { SnapshotShape } from '../storage/snapshot-format.js';
-import type { GroupStorage, NodeStorage, SnapshotSink } from '../storage/types.js';
+import type { GroupStorage, SnapshotSink } from '../storage/types.js';
 import { DiskWriter } from './disk-writer.js';
 import { START_ELECTION_TIMEOUT_MS, electionTimeoutMs, ticksFor } from './election-timeout.js';
 import type { EngineLimits } from './engine-limits.js';
+import type { EngineOptions } from './engine-options.js';
 import { LatencyHistogram } from './latency-histogram.js';
 import { handOver, Leadership, leadsAny } from './leadership.js';
 import { OPEN_GATE, type PeerGate } from './peer-gate.js';
 import { PeerOutbox, RAFT_CHANNEL } from './peer-outbox.js';
 import { ProposalBudget } from './proposal.js';
-import type { GroupHost, GroupOptions } from './raft-group.js';
+import type { GroupHost, GroupOptions } from './group-host.js';
 import { RaftGroup } from './raft-group.js';
 import { RaftInbox } from './raft-inbox.js';
 import { Replicas } from './replicas.js';
@@ -53,31 +54,6 @@ const MAX_UNCOMMITTED_BYTES = 64 * 1024 * 1_024;
 const DRAIN_TIMEOUTS = 3;
 const PAUSE_MS = 10;
 const createKeyValues: StateFactory = () => new KeyValueState();
-
-/** What an engine stands on. */
-export interface EngineOptions {
-  readonly nodeId: string;
-  readonly transport: IPeerTransport;
-  readonly storage: NodeStorage;
-  readonly clock: Clock;
-  readonly log: Logger;
-  /** The limits in force; asked at each use. */
-  readonly limits: () => EngineLimits;
-  /** Names this life of the node; differs from that of any other life. Default: random. */
-  readonly incarnation?: string;
-  /** Uniform in [0, 1). Default `Math.random`. */
-  readonly random?: () => number;
-  /** The state machines that groups can run besides the key-value store, by name; asked when a group is opened. */
-  readonly machines?: ReadonlyMap<string, StateFactory>;
-  /** Whose Raft messages are taken. Default: everybody's. */
-  readonly gate?: PeerGate;
-  /** Told when a group has another leader or none. */
-  readonly onLeaderChanged?: (group: RaftGroup) => void;
-  /** Told when a group has other members, as of what is applied here. */
-  readonly onMembersChanged?: (group: RaftGroup) => void;
-  /** Told when a group was opened or closed while the node runs. */
-  readonly onReplicasChanged?: (group: RaftGroup, change: 'opened' | 'closed') => void;
-}
 
 /** Drives the Raft groups of one node. */
 export class MultiRaftEngine implements GroupHost {
@@ -205,7 +181,7 @@ export class MultiRaftEngine implements GroupHost {
     const known = new Set(this.options.storage.groupIds);
     for (const placement of placements) {
       if (!placement.voters.includes(this.nodeId) && !known.has(placement.id)) continue;
-      if (this.hasMachine(placement.machine)) await this.openPlaced(placement);
+      if (this.hasMachine(placement.machine)) await this.openOrLeave(placement);
       else this.log.warn({ group: placement.id }, 'the group waits for its state machine to be registered');
     }
     this.listen();
@@ -360,6 +336,16 @@ export class MultiRaftEngine implements GroupHost {
     const create = name === KEY_VALUE_MACHINE ? createKeyValues : this.options.machines?.get(name);
     if (create === undefined) throw machineUnknown(name);
     return { name, create };
+  }
+
+  /** Opens a group, unless its files are damaged: that is its own affair, and the others serve. */
+  private async openOrLeave(placement: GroupPlacement): Promise<void> {
+    try {
+      await this.openPlaced(placement);
+    } catch (error) {
+      if (!isDwError(error, 'raft-group-damaged')) throw error;
+      this.log.error({ group: placement.id, reason: error.message }, 'a damaged replica stays closed');
+    }
   }
 
   private load(id: string, machine: string, storage: GroupStorage): Promise<RaftGroup> {

@@ -1,73 +1,31 @@
 // One Raft group on this node: its core, its log, its state, and those who wait for it. It does no I/O of its own: what
 // the core wants sent and written it hands to its host, which does that for all groups of the node at once.
 
-import type { Clock, DwError, Logger, RaftGroupStatus } from '@datawarehouse/sdk';
+import type { DwError, RaftGroupStatus } from '@datawarehouse/sdk';
 import { isDwError } from '@datawarehouse/sdk';
 import { groupClosed, groupFailed, notLeader, overloaded, requestAborted } from '../errors.js';
 import { makeMessage } from '../raft/message.js';
-import { RaftCore } from '../raft/raft-core.js';
+import type { RaftCore } from '../raft/raft-core.js';
 import type { ConfChange, ConfState, Entry, Message, ReadMode, StorageAppend } from '../raft/types.js';
 import { GroupState } from '../state/group-state.js';
-import type { StateFactory } from '../state/replicated-state.js';
 import type { GroupStorage } from '../storage/types.js';
+import { admitChange, admitProposal } from './admission.js';
 import { Applier } from './applier.js';
 import { DiskStall } from './disk-stall.js';
-import type { EngineLimits } from './engine-limits.js';
 import type { EntryKind } from './entry-envelope.js';
-import { encodeEnvelope } from './entry-envelope.js';
 import { GroupConf } from './group-conf.js';
+import { makeCore } from './group-core.js';
+import type { GroupHost, GroupOptions } from './group-host.js';
 import { GroupSnapshots, restoreState } from './group-snapshots.js';
-import { LEASE_TIMES } from './lease-times.js';
+import { bestSuccessor } from './leadership.js';
 import { PendingProposals } from './pending-proposals.js';
-import type { Proposal, ProposalBudget, ProposalResult } from './proposal.js';
+import type { Proposal, ProposalResult } from './proposal.js';
 import { ReadRounds } from './read-rounds.js';
+import { SnapshotInstall } from './snapshot-install.js';
 
 /** Readies taken in one turn; what is left comes in the next. */
 const MAX_READIES = 8;
 const MIN_READ_RETRY_MS = 100;
-const NO_DATA = new Uint8Array(0);
-
-/** What a group needs of its node. */
-export interface GroupHost {
-  readonly nodeId: string;
-  /** Unlike that of any earlier life of the node. */
-  readonly incarnation: string;
-  readonly clock: Clock;
-  readonly log: Logger;
-  readonly budget: ProposalBudget;
-  readonly limits: EngineLimits;
-  /** Why no work is taken now; undefined when it is. */
-  readonly refusal: DwError | undefined;
-  /** Whether the disk has as much to do as it should: no further proposals are appended until it has less. */
-  readonly diskBusy: boolean;
-  /** Whether more bytes from peers wait for the disk than may. */
-  readonly diskFull: boolean;
-  /** The present election timeout. */
-  readonly electionTimeoutMs: number;
-  nextProposalId(): number;
-  /** Asks for a turn of this group. */
-  wake(group: RaftGroup): void;
-  send(group: RaftGroup, message: Message): void;
-  write(group: RaftGroup, append: StorageAppend): void;
-  /** Index of the oldest of the group's snapshots that are on their way to followers. */
-  lowestSnapshotSent(group: RaftGroup): number | undefined;
-  /** The group has other members from the last applied entry on. */
-  membersChanged(group: RaftGroup): void;
-  /** Leader or role changed. */
-  leaderChanged(group: RaftGroup): void;
-  /** The group stands still from now on. */
-  groupFailed(group: RaftGroup, error: unknown): void;
-}
-
-/** How a group's core is set up. */
-export interface GroupOptions {
-  readonly electionTicks: number;
-  readonly heartbeatTicks: number;
-  readonly random: () => number;
-  readonly maxUncommittedBytes: number;
-  /** The state machine that the group runs. */
-  readonly machine: { readonly name: string; readonly create: StateFactory };
-}
 
 /** One group. */
 export class RaftGroup {
@@ -82,9 +40,7 @@ export class RaftGroup {
   droppedAppends = 0;
   private readonly applier: Applier;
   private readonly members: GroupConf;
-  /** True while a received snapshot is being loaded: what became durable meanwhile waits in `held`. */
-  private installing = false;
-  private held: StorageAppend[] = [];
+  private readonly install: SnapshotInstall;
   private knownLeader: string | undefined;
   private wasLeader = false;
   private failure: DwError | undefined;
@@ -116,24 +72,7 @@ export class RaftGroup {
   ) {
     this.pending = new PendingProposals(id, host.budget);
     this.reads = new ReadRounds(id, host.incarnation);
-    this.core = new RaftCore({
-      id: host.nodeId,
-      storage,
-      electionTicks: options.electionTicks,
-      heartbeatTicks: options.heartbeatTicks,
-      applied,
-      maxBytesPerMessage: 512 * 1_024,
-      maxCommittedBytesPerReady: 4 * 1024 * 1_024,
-      maxUncommittedBytes: options.maxUncommittedBytes,
-      maxInflightMessages: 256,
-      maxInflightBytes: 16 * 1024 * 1_024,
-      checkQuorum: true,
-      preVote: true,
-      stepDownOnRemoval: true,
-      lease: LEASE_TIMES,
-      random: options.random,
-      trace: (event, fields) => host.log.debug({ group: id, event, ...fields }, 'raft'),
-    });
+    this.core = makeCore(id, host, storage, applied, options);
     this.machine = options.machine.name;
     this.members = new GroupConf(storage.initialState().conf);
     this.applier = new Applier(
@@ -145,6 +84,11 @@ export class RaftGroup {
       applied,
       (response) => this.core.step(response),
       (entry) => this.changeConf(entry),
+    );
+    this.install = new SnapshotInstall(
+      (index) => this.installSnapshot(index),
+      (append) => this.release(append),
+      (error) => this.fail(error),
     );
     this.stall = new DiskStall(id, host.log);
     this.snapshots = new GroupSnapshots(this, host, () => this.failure !== undefined);
@@ -202,32 +146,11 @@ export class RaftGroup {
     deadline: number,
     done: (result: ProposalResult) => void,
   ): Proposal {
-    const { host } = this;
-    const refusal = host.refusal ?? this.failure;
-    if (refusal !== undefined) throw refusal;
+    this.checkRunning();
     if (!this.core.isLeader) throw notLeader(this.id, this.core.leader);
-    const { maxPendingProposals, maxPendingProposalBytes } = host.limits;
-    const proposalId = host.nextProposalId();
-    const time = host.clock.wallTime();
-    const envelope = encodeEnvelope({ kind, proposalId, proposer: host.nodeId, time, data });
-    if (!host.budget.fits(envelope.length, maxPendingProposals, maxPendingProposalBytes)) {
-      const limit =
-        host.budget.count >= maxPendingProposals ? 'maxPendingProposals' : 'maxPendingProposalBytes';
-      throw overloaded('writes', limit, 1_000);
-    }
-    host.budget.take(envelope.length);
-    const proposal: Proposal = {
-      proposalId,
-      data: envelope,
-      deadline,
-      submittedAt: host.clock.now(),
-      state: 'queued',
-      index: 0,
-      term: 0,
-      done,
-    };
+    const proposal = admitProposal(this.host, kind, data, deadline, done);
     this.pending.add(proposal);
-    host.wake(this);
+    this.host.wake(this);
     return proposal;
   }
 
@@ -238,23 +161,11 @@ export class RaftGroup {
    * `proposal-dropped`.
    */
   changeMembers(change: ConfChange, deadline: number, done: (result: ProposalResult) => void): Proposal {
-    const { host } = this;
-    const refusal = host.refusal ?? this.failure;
-    if (refusal !== undefined) throw refusal;
+    this.checkRunning();
     const { index, term } = this.core.proposeConfChange(change);
-    host.budget.take(0);
-    const proposal: Proposal = {
-      proposalId: host.nextProposalId(),
-      data: NO_DATA,
-      deadline,
-      submittedAt: host.clock.now(),
-      state: 'appended',
-      index,
-      term,
-      done,
-    };
+    const proposal = admitChange(this.host, deadline, done);
     this.pending.addAppended(proposal, index, term);
-    host.wake(this);
+    this.host.wake(this);
     return proposal;
   }
 
@@ -269,8 +180,7 @@ export class RaftGroup {
    * @throws DwError `overloaded`, `draining`, `group-failed`, `storage-failed`.
    */
   read(deadline: number, done: (error: DwError | undefined) => void, mode: ReadMode = 'safe'): void {
-    const refusal = this.host.refusal ?? this.failure;
-    if (refusal !== undefined) throw refusal;
+    this.checkRunning();
     if (this.reads.size >= this.host.limits.maxPendingReads)
       throw overloaded('reads', 'maxPendingReads', 250);
     this.reads.add({ mode, deadline, done });
@@ -341,12 +251,7 @@ export class RaftGroup {
 
   /** The voter to hand leadership to: one that follows, that was heard of lately, and whose log is the furthest. */
   bestSuccessor(): string | undefined {
-    const { progress, conf } = this.core.status();
-    const rank = (member: (typeof progress)[number]): number =>
-      (member.state === 'replicate' ? 2 : 0) + (member.recentActive ? 1 : 0);
-    return progress
-      .filter(({ id, match }) => id !== this.host.nodeId && match > 0 && conf.voters.includes(id))
-      .toSorted((a, b) => rank(b) - rank(a) || b.match - a.match)[0]?.id;
+    return bestSuccessor(this.core.status());
   }
 
   /** Follows a new election timeout. */
@@ -398,25 +303,7 @@ export class RaftGroup {
 
   /** An append, and all before it, are on disk. */
   durable(append: StorageAppend): void {
-    if (this.failure !== undefined) return;
-    if (this.installing) {
-      this.held.push(append);
-      return;
-    }
-    if (append.snapshot === undefined) {
-      this.release(append);
-      return;
-    }
-    this.installing = true;
-    const { index } = append.snapshot.metadata;
-    void this.install(index).then(
-      () => {
-        this.installing = false;
-        this.release(append);
-        for (const held of this.held.splice(0)) this.durable(held);
-      },
-      (error: unknown) => this.fail(error),
-    );
+    if (this.failure === undefined) this.install.durable(append);
   }
 
   /** Gives up on what has waited too long, and takes a snapshot when the log has grown. Called a few times a second. */
@@ -424,7 +311,7 @@ export class RaftGroup {
     this.pending.expire(now);
     this.reads.expire(now);
     this.reads.restart(now - Math.max(MIN_READ_RETRY_MS, this.host.electionTimeoutMs));
-    if (this.failure === undefined && !this.installing) this.snapshots.takeIfDue(this.host.limits);
+    if (this.failure === undefined && !this.install.running) this.snapshots.takeIfDue(this.host.limits);
     if (this.reads.wantsRound) this.host.wake(this);
   }
 
@@ -461,6 +348,12 @@ export class RaftGroup {
       lastIndex: this.storage.lastIndex(),
       stateHash: this.state.stateHash(this.lastApplied),
     };
+  }
+
+  /** @throws DwError that says why nothing is taken now. */
+  private checkRunning(): void {
+    const refusal = this.host.refusal ?? this.failure;
+    if (refusal !== undefined) throw refusal;
   }
 
   private appendProposals(): void {
@@ -543,8 +436,7 @@ export class RaftGroup {
     this.host.wake(this);
   }
 
-  /** Replaces the state by the newest snapshot, once everything that was handed out before it is applied. */
-  private async install(index: number): Promise<void> {
+  private async installSnapshot(index: number): Promise<void> {
     await this.applier.drained();
     if (this.failure !== undefined || index <= this.lastApplied) return;
     const applied = await restoreState(this.storage, this.state, this.host.clock);

@@ -100,7 +100,7 @@ export class KeyValueService implements IKeyValueStore {
       this.reads++;
       const group = this.groupOf(key);
       // Without a replica here there is no state of this node's own to read.
-      if (options.consistency === 'stale' && this.router.local.serves(group)) {
+      if (options.consistency === 'stale' && this.router.local.holds(group)) {
         const record = this.router.local.peek(group, key);
         return record === undefined ? undefined : { value: record.value, version: record.version };
       }
@@ -190,7 +190,7 @@ export class KeyValueService implements IKeyValueStore {
     limit: number,
     options: KeyValueReadOptions,
   ): Promise<readonly { key: string; version: number }[]> {
-    if (options.consistency === 'stale' && this.router.local.serves(group)) {
+    if (options.consistency === 'stale' && this.router.local.holds(group)) {
       return this.router.local.peekList(group, prefix, after, limit);
     }
     return this.router.list(group, prefix, after, limit, options.signal);

@@ -47,9 +47,13 @@ export class LocalOperations {
 
   /** Whether the group has a replica here that runs and has its data. */
   serves(groupId: string): boolean {
+    return this.engine.refusal === undefined && this.holds(groupId) && this.engine.group(groupId)?.failed === undefined;
+  }
+
+  /** Whether the group's data, however old, is here: it is also when the disk has failed. */
+  holds(groupId: string): boolean {
     const group = this.engine.group(groupId);
-    if (group === undefined || group.failed !== undefined || this.engine.refusal !== undefined) return false;
-    return !group.conf.witnesses.includes(this.engine.nodeId);
+    return group !== undefined && !group.conf.witnesses.includes(this.engine.nodeId);
   }
 
   /** Whether the group's leader is here. */
