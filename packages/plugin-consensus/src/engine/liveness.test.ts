@@ -84,8 +84,19 @@ describe('a state machine that is slow', () => {
     const reads = new ReadRounds(GROUP, 'i');
     const nothing = (): void => undefined;
     const applier = new Applier(GROUP, state, pending, reads, clock, 0, nothing, nothing);
-    const data = encodeEnvelope({ kind: 'command', proposalId: 1, proposer: 'n1', time: 0, data: new Uint8Array(1) });
-    const entries = Array.from({ length: 1_000 }, (_, n): Entry => ({ term: 1, index: n + 1, type: 'normal', data }));
+    const data = encodeEnvelope({
+      kind: 'command',
+      proposalId: 1,
+      proposer: 'n1',
+      time: 0,
+      data: new Uint8Array(1),
+    });
+    const entries = Array.from({ length: 1_000 }, (_, n): Entry => ({
+      term: 1,
+      index: n + 1,
+      type: 'normal',
+      data,
+    }));
     applier.push({ entries, responses: [] });
     let slices = 0;
     for (let more = true; more; slices++) {

@@ -47,7 +47,11 @@ export class LocalOperations {
 
   /** Whether the group has a replica here that runs and has its data. */
   serves(groupId: string): boolean {
-    return this.engine.refusal === undefined && this.holds(groupId) && this.engine.group(groupId)?.failed === undefined;
+    return (
+      this.engine.refusal === undefined &&
+      this.holds(groupId) &&
+      this.engine.group(groupId)?.failed === undefined
+    );
   }
 
   /** Whether the group's data, however old, is here: it is also when the disk has failed. */
