@@ -22,6 +22,7 @@ import { type LogChange, checkChanges } from './log-change.js';
 import { recoverNode } from './recovery.js';
 import { Scrubber } from './scrubber.js';
 import { splitChanges } from './split-changes.js';
+import { WriterLag } from './writer-lag.js';
 import type { ConfState } from '../raft/types.js';
 import type {
   GroupDamage,
@@ -45,12 +46,9 @@ export class FileNodeStorage implements NodeStorage {
   readonly #rounds: JournalRounds;
   readonly #host: GroupHost;
   readonly #listeners: ((error: Error) => void)[] = [];
-  /** Writes that are durable and wait until the background writer has caught up. */
-  #lagWaiters: { readonly done: () => void; readonly failed: (error: Error) => void }[] = [];
   #identity: { readonly id: string; readonly fresh: boolean } | undefined;
   #state: StorageState = { state: 'open' };
-  /** Bytes of changes that are not in segment files yet. */
-  #lagBytes = 0;
+  readonly #lag = new WriterLag();
   /** Resolves when every write issued so far is durable and queued for its group. */
   #lastWrite: Promise<void> = Promise.resolve();
   #closing: Promise<void> | undefined;
@@ -90,7 +88,7 @@ export class FileNodeStorage implements NodeStorage {
     this.#journal = new JournalWriter(log);
     this.#background = new BackgroundWriter(
       settings.clock,
-      () => this.#caughtUp(),
+      () => this.#lag.noteProgress(),
       (error) => void this.fail('writing segments', error),
     );
     this.#rounds = new JournalRounds(settings.checkpointBytes, {
@@ -100,7 +98,7 @@ export class FileNodeStorage implements NodeStorage {
       storageId: () => this.storageId,
       onDropped: () => this.#lives.purge(),
       inQueue: (writer, job) => this.#inQueue(writer, job),
-      onEnded: () => this.#caughtUp(),
+      onEnded: () => this.#lag.noteProgress(),
       onFailed: (error) => void this.fail('freeing the journal', error),
     });
     this.#host = {
@@ -279,32 +277,24 @@ export class FileNodeStorage implements NodeStorage {
       // Taken away while this was on its way to the disk: nobody needs it in segments.
       if (writer === undefined) continue;
       const bytes = changeBytes(change);
-      this.#lagBytes += bytes;
+      this.#lag.bytes += bytes;
       this.#rounds.wrote(bytes);
       writer.enqueue(change, position, bytes);
       if (writer.queuedBytes >= this.settings.flushBytes) this.#background.schedule(writer);
     }
-    if (this.#lagBytes > this.settings.maxLagBytes / 2) {
+    if (this.#lag.bytes > this.settings.maxLagBytes / 2) {
       for (const { writer } of this.#groups.values()) this.#background.schedule(writer);
     }
   }
 
   async #lagBelowBound(): Promise<void> {
-    while (this.#lagBytes > this.settings.maxLagBytes || this.#rounds.overdue) {
+    while (this.#lag.bytes > this.settings.maxLagBytes || this.#rounds.overdue) {
       if (this.#state.state === 'failed') throw this.#state.error;
       // Nobody catches up any more, and the write is durable.
       if (this.#state.state === 'closed') return;
       this.#rounds.check();
-      await new Promise<void>((done, failed) => {
-        this.#lagWaiters.push({ done, failed });
-      });
+      await this.#lag.progress();
     }
-  }
-
-  #caughtUp(): void {
-    const waiters = this.#lagWaiters;
-    this.#lagWaiters = [];
-    for (const { done } of waiters) done();
   }
 
   #inQueue(writer: GroupWriter, job: () => Promise<void>): Promise<void> {
@@ -366,7 +356,7 @@ export class FileNodeStorage implements NodeStorage {
       keepBytes: () =>
         Math.min(this.settings.cacheBytesPerGroup, this.settings.cacheBytes / Math.max(1, this.#groups.size)),
       onTaken: (bytes) => {
-        this.#lagBytes -= bytes;
+        this.#lag.bytes -= bytes;
       },
     };
   }
@@ -389,9 +379,7 @@ export class FileNodeStorage implements NodeStorage {
 
   /** Ends everything that waits. */
   #abandon(error: Error): void {
-    const waiters = this.#lagWaiters;
-    this.#lagWaiters = [];
-    for (const { failed } of waiters) failed(error);
+    this.#lag.giveUp(error);
     this.#tasks.abort(error);
     for (const { writer } of [...this.#groups.values(), ...this.#lives.leaving]) writer.reject(error);
   }
@@ -403,7 +391,7 @@ export class FileNodeStorage implements NodeStorage {
     await this.#background.stop();
     await this.#scrubber.stop();
     // Those writes are durable; what they wait for is only that somebody catches up.
-    this.#caughtUp();
+    this.#lag.noteProgress();
     this.#abandon(storageClosed());
     await this.#rounds.stop();
     await this.#lives.settled();

@@ -8,21 +8,19 @@ import { logDamaged, storageClosed } from './errors.js';
 import { readingGroup, unreadable } from './group-damage.js';
 import type { FileMapper } from './mapped-file.js';
 import { OffsetIndex } from './offset-index.js';
-import { type SegmentFooter, type TermStart, decodeFooter, encodeFooter } from './segment-footer.js';
+import { encodeFooter } from './segment-footer.js';
 import {
   RECORD_HEADER_BYTES,
   SEGMENT_HEADER_BYTES,
   SEGMENT_VERSION,
-  type SegmentRecord,
   decodeRecord,
   encodeRecord,
   encodeSegmentHeader,
-  readSegmentHeader,
   recordDataBytes,
   recordSeed,
   segmentName,
 } from './segment-format.js';
-import { scanSegment } from './segment-scan.js';
+import { type SegmentContent, loadSegment, placeOf, verifySegment } from './segment-loader.js';
 import type { StorageFile, StorageFiles } from './storage-files.js';
 import { TermRuns } from './term-runs.js';
 
@@ -45,11 +43,8 @@ export type TermOf = (index: number) => number | undefined;
 /** A segment. Reads are synchronous; all else is called by the one writer of its group. */
 export class Segment {
   readonly name: string;
-  /** Offset of the record of each index, from `start` on. */
-  #offsets = new OffsetIndex();
-  /** Terms of the entries, while it is active. */
-  readonly #terms = new TermRuns();
-  #seed: number;
+  /** Where everything is. Terms are kept while it is active. */
+  #content: Pick<SegmentContent, 'seed' | 'offsets' | 'terms'>;
   /** CRC over the CRCs of all records written. */
   #recordsCrc = 0;
   #footerBytes = 0;
@@ -66,7 +61,8 @@ export class Segment {
     readonly start: number,
   ) {
     this.name = segmentName(groupId, start);
-    this.#seed = recordSeed(SEGMENT_VERSION, groupId);
+    const seed = recordSeed(SEGMENT_VERSION, groupId);
+    this.#content = { seed, offsets: new OffsetIndex(), terms: new TermRuns() };
   }
 
   /** Makes a new, empty, active segment. Its name is durable after the next `syncDirectory`. */
@@ -106,7 +102,7 @@ export class Segment {
   }
 
   get last(): number {
-    return this.start + this.#offsets.count - 1;
+    return this.start + this.#content.offsets.count - 1;
   }
 
   get bytes(): number {
@@ -133,13 +129,13 @@ export class Segment {
   /** Bytes of the record of `index`, which is here (with marks that follow it). */
   recordSpan(index: number): number {
     const at = index - this.start;
-    return (this.#offsets.at(at + 1) ?? this.#end) - (this.#offsets.at(at) as number);
+    return (this.#content.offsets.at(at + 1) ?? this.#end) - (this.#content.offsets.at(at) as number);
   }
 
   /** Bytes of the records from index `from` to before `to`, as far as they are here. */
   bytesBetween(from: number, to: number): number {
-    const begin = this.#offsets.at(Math.max(0, from - this.start)) ?? this.#end;
-    const end = this.#offsets.at(Math.max(0, to - this.start)) ?? this.#end;
+    const begin = this.#content.offsets.at(Math.max(0, from - this.start)) ?? this.#end;
+    const end = this.#content.offsets.at(Math.max(0, to - this.start)) ?? this.#end;
     return Math.max(0, end - begin);
   }
 
@@ -152,15 +148,15 @@ export class Segment {
     let offset = 0;
     for (let at = from; at < to; at++) {
       const { type, term, index, data } = entries[at] as Entry;
-      const next = encodeRecord(buffer, offset, this.#seed, type, term, index, data);
+      const next = encodeRecord(buffer, offset, this.#content.seed, type, term, index, data);
       buffer.copy(crcs, (at - from) * 4, offset + 4, offset + 8);
       offset = next;
     }
     await this.#active().write([buffer], this.#end);
     for (let at = from; at < to; at++) {
       const { index, term, data } = entries[at] as Entry;
-      this.#offsets.push(this.#end);
-      this.#terms.push(index, term);
+      this.#content.offsets.push(this.#end);
+      this.#content.terms.push(index, term);
       this.#end += RECORD_HEADER_BYTES + data.length;
     }
     this.#recordsCrc = crc32(crcs, this.#recordsCrc);
@@ -169,7 +165,7 @@ export class Segment {
   /** Voids the entries from `index` on, which is after `start`, by a mark at the end. */
   async mark(index: number): Promise<void> {
     const buffer = Buffer.alloc(RECORD_HEADER_BYTES);
-    encodeRecord(buffer, 0, this.#seed, 'mark', 0, index, NO_DATA);
+    encodeRecord(buffer, 0, this.#content.seed, 'mark', 0, index, NO_DATA);
     await this.#active().write([buffer], this.#end);
     this.#end += buffer.length;
     this.#recordsCrc = crc32(buffer.subarray(4, 8), this.#recordsCrc);
@@ -178,8 +174,8 @@ export class Segment {
 
   /** Voids the entries from `index` on in memory only: the next manifest says so. For a sealed segment. */
   cut(index: number): void {
-    this.#offsets.truncate(index - this.start);
-    this.#terms.truncateFrom(index);
+    this.#content.offsets.truncate(index - this.start);
+    this.#content.terms.truncateFrom(index);
   }
 
   /** Puts all that was written on disk. */
@@ -193,8 +189,8 @@ export class Segment {
     const file = this.#active();
     const footer = encodeFooter(this.groupId, {
       start: this.start,
-      offsets: this.#offsets.values(),
-      runs: this.#terms.starts(),
+      offsets: this.#content.offsets.values(),
+      runs: this.#content.terms.starts(),
       recordsCrc: this.#recordsCrc,
     });
     await file.write([footer], this.#end);
@@ -236,14 +232,14 @@ export class Segment {
    * @throws DwError `raft-log-damaged`.
    */
   read(from: number, to: number, into: Entry[], termOf: TermOf): void {
-    const begin = this.#offsets.at(from - this.start) as number;
-    const end = this.#offsets.at(to - this.start) ?? this.#end;
+    const begin = this.#content.offsets.at(from - this.start) as number;
+    const end = this.#content.offsets.at(to - this.start) ?? this.#end;
     const map = this.#map;
     const bytes = map ?? this.#readSpan(begin, end);
     const base = map === undefined ? begin : 0;
     for (let index = from; index < to; index++) {
-      const offset = (this.#offsets.at(index - this.start) as number) - base;
-      const limit = (this.#offsets.at(index - this.start + 1) ?? end) - base;
+      const offset = (this.#content.offsets.at(index - this.start) as number) - base;
+      const limit = (this.#content.offsets.at(index - this.start + 1) ?? end) - base;
       const entry = this.#decode(bytes, offset, limit, index, map !== undefined, base);
       // A write that was lost leaves what was there before: sound, and of an earlier term.
       if (entry.term !== termOf(index)) {
@@ -266,7 +262,8 @@ export class Segment {
     const path = this.#path();
     const file = await readingGroup(path, () => this.files.openForReading(this.name));
     try {
-      await readingGroup(path, () => this.#verify(file, path, pace));
+      const place = placeOf(file, path, this.groupId, this.manifest);
+      await readingGroup(path, () => verifySegment(place, this.#recordsCrc, pace));
     } finally {
       await file.close();
     }
@@ -283,7 +280,7 @@ export class Segment {
   #decode(bytes: Buffer, offset: number, limit: number, index: number, copy: boolean, base: number): Entry {
     const dataBytes = limit - offset < RECORD_HEADER_BYTES ? Infinity : recordDataBytes(bytes, offset);
     const whole = offset + RECORD_HEADER_BYTES + dataBytes <= limit;
-    const record = whole ? decodeRecord(bytes, offset, this.#seed) : undefined;
+    const record = whole ? decodeRecord(bytes, offset, this.#content.seed) : undefined;
     if (record === undefined || record.kind === 'mark' || record.index !== index) {
       throw logDamaged(this.#path(), offset + base, `there is no sound record of entry ${index}`);
     }
@@ -316,93 +313,28 @@ export class Segment {
     return this.#file;
   }
 
-  async #verify(file: StorageFile, path: string, pace: (bytes: number) => Promise<void>): Promise<void> {
-    const { groupId, start } = this;
-    let last = start - 1;
-    const { recordsCrc } = await scanSegment(
-      { file, path, groupId, start, bytes: this.#end },
-      ({ kind, index }, offset) => {
-        if (kind === 'mark' ? index > last || index < start : index !== last + 1) {
-          throw logDamaged(path, offset, `record ${index} stands where ${last + 1} should`);
-        }
-        last = kind === 'mark' ? index - 1 : index;
-      },
-      pace,
-    );
-    if (recordsCrc !== this.#recordsCrc) {
-      throw logDamaged(path, this.#end, 'together the records are not those that were sealed');
-    }
-    if (this.#footerBytes > 0) await this.#footer(file, this.#end, this.#footerBytes);
-  }
-
   async #load(
     file: StorageFile,
     manifest: SegmentManifest,
     onTerm: (index: number, term: number) => void,
   ): Promise<void> {
+    const path = this.#path();
     const size = await file.size();
     const length = manifest.bytes + manifest.footerBytes;
-    if (size < length) throw logDamaged(this.#path(), size, `the file ends early; it had ${length} bytes`);
-    const runs =
-      manifest.footerBytes > 0 ? await this.#readFooter(file, manifest) : await this.#scan(file, manifest);
+    if (size < length) throw logDamaged(path, size, `the file ends early; it had ${length} bytes`);
+    const content = await loadSegment(placeOf(file, path, this.groupId, manifest));
+    this.#content = content;
     this.#end = manifest.bytes;
     this.#footerBytes = manifest.footerBytes;
+    this.#recordsCrc = content.recordsCrc;
     if (this.last < manifest.last) {
-      throw logDamaged(
-        this.#path(),
-        this.#end,
-        `entry ${manifest.last} is not there; the last is ${this.last}`,
-      );
+      throw logDamaged(path, this.#end, `entry ${manifest.last} is not there; the last is ${this.last}`);
     }
+    for (const { index, term } of content.starts) if (index <= manifest.last) onTerm(index, term);
     this.cut(manifest.last + 1);
-    for (const { index, term } of runs) if (index <= manifest.last) onTerm(index, term);
     this.#sealed = manifest.sealed;
     // What was written after the checkpoint may be torn; the journal has it.
     if (!manifest.sealed && size > manifest.bytes) await file.truncate(manifest.bytes);
-  }
-
-  /** Learns from its footer where everything is. @returns where terms begin. */
-  async #readFooter(file: StorageFile, manifest: SegmentManifest): Promise<readonly TermStart[]> {
-    const header = Buffer.alloc(SEGMENT_HEADER_BYTES);
-    const found = readSegmentHeader(header.subarray(0, await file.read(header, 0)), this.groupId, this.start);
-    if (typeof found === 'string') throw logDamaged(this.#path(), 0, found);
-    const footer = await this.#footer(file, manifest.bytes, manifest.footerBytes);
-    this.#seed = recordSeed(found.version, this.groupId);
-    this.#offsets = new OffsetIndex(footer.offsets);
-    this.#recordsCrc = footer.recordsCrc;
-    return footer.runs;
-  }
-
-  async #footer(file: StorageFile, at: number, length: number): Promise<SegmentFooter> {
-    const bytes = Buffer.allocUnsafe(length);
-    const count = await file.read(bytes, at);
-    const footer = decodeFooter(bytes.subarray(0, count), this.groupId, this.start);
-    if (typeof footer === 'string') throw logDamaged(this.#path(), at, footer);
-    return footer;
-  }
-
-  /** Learns from all its records where everything is. @returns where terms begin. */
-  async #scan(file: StorageFile, { bytes }: SegmentManifest): Promise<readonly TermStart[]> {
-    const target = { file, path: this.#path(), groupId: this.groupId, start: this.start, bytes };
-    const { version, recordsCrc } = await scanSegment(target, (record, offset) => this.#note(record, offset));
-    this.#seed = recordSeed(version, this.groupId);
-    this.#recordsCrc = recordsCrc;
-    return this.#terms.starts();
-  }
-
-  /** Takes a record that was read in its turn. */
-  #note({ kind, index, term }: SegmentRecord, offset: number): void {
-    if (kind === 'mark') {
-      if (index < this.start || index > this.last) {
-        throw logDamaged(this.#path(), offset, `a mark at ${index} voids nothing`);
-      }
-      this.cut(index);
-    } else if (index === this.last + 1) {
-      this.#offsets.push(offset);
-      this.#terms.push(index, term);
-    } else {
-      throw logDamaged(this.#path(), offset, `entry ${index} stands where ${this.last + 1} should`);
-    }
   }
 
   #path(): string {
