@@ -112,9 +112,15 @@ describe('a lease', () => {
     expect(answersAlone(network)).toBe(false);
   });
 
-  it('is void when the clock went back', () => {
+  it('is void when the clock went back, and then ages by what it shows', () => {
     const network = led();
-    setTime(network, 9, 'a');
+    for (const now of [40, 70, 95]) setTime(network, now);
+    network.tick('a');
+    setTime(network, 5, 'a');
+    expect(answersAlone(network)).toBe(false);
+    network.settle();
+    expect(network.core('a').status().leaseMs).toBe(90);
+    for (const now of [40, 75, 95]) setTime(network, now, 'a');
     expect(answersAlone(network)).toBe(false);
   });
 
@@ -197,6 +203,19 @@ describe('a promise', () => {
     setTime(network, 110, 'b', 'c');
     network.tick('b');
     expect(network.core('b').isLeader).toBe(true);
+  });
+
+  it('lasts no longer than its length when the clock of who gave it goes back', () => {
+    const network = led({ checkQuorum: false });
+    for (const now of [45, 80]) setTime(network, now, 'c');
+    setTime(network, 3, 'c');
+    const vote = { type: 'vote', from: 'b', to: 'c', term: 5, index: 9, logTerm: 5 } as const;
+    for (const now of [40, 75, 102]) setTime(network, now, 'c');
+    network.core('c').step(makeMessage(vote));
+    expect(network.core('c').term).toBe(1);
+    setTime(network, 103, 'c');
+    network.core('c').step(makeMessage(vote));
+    expect(network.core('c').status().vote).toBe('b');
   });
 
   it('stands in a later term too, which a node entered without a vote', () => {

@@ -53,7 +53,7 @@ export class Lease {
     return this.#config !== undefined;
   }
 
-  /** The clock shows this now. A clock that goes back is taken to stand still. */
+  /** The clock shows this now. It should never go back; if it does, all begins anew from where it is. */
   setTime(now: number): void {
     if (this.#config === undefined) return;
     const before = this.#now;
@@ -63,7 +63,10 @@ export class Lease {
       return;
     }
     if (now < before || now - before > this.#config.maxPauseMs) this.void();
-    if (now > before) this.#now = now;
+    // A clock that went back must not be waited for: until it caught up a lease would seem not to age. A promise that
+    // stands has no more than its whole length to go.
+    if (now < before && this.#promisedUntil > before) this.#promisedUntil = now + this.#config.promiseMs;
+    this.#now = now;
   }
 
   /** A leader of the present term was heard. */

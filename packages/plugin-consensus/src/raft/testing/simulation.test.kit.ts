@@ -172,9 +172,11 @@ export class Simulation {
     if (core === undefined) return;
     refusable(['conf-change-refused', 'proposal-dropped'], () => {
       core.proposeConfChange(someChange(core, this.#nodes, this.#random));
-      // What goes wrong with memberships goes wrong when some nodes have heard of a change and others have not.
-      if (this.#random.chance(0.3)) this.#partition.soon(this.#now, this.#random);
+      // An operator in a hurry: all but the first must be refused.
+      while (this.#random.chance(0.5)) core.proposeConfChange(someChange(core, this.#nodes, this.#random));
     });
+    // What goes wrong with memberships goes wrong when some nodes have heard of a change and others have not.
+    if (this.#random.chance(0.3)) this.#partition.soon(this.#now, this.#random);
   }
 
   /** Each node on its own may get on with its work, or may be slow. */
