@@ -1,6 +1,6 @@
 // A fourth process joins a running cluster with one command, and is one of its nodes from then on.
 
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -183,6 +183,49 @@ it('retires a node by one command, under load and without an error to clients of
     body: { code: 'node-unknown' },
   });
 }, 180_000);
+
+it('joins a single node that asks for a token, and votes there, since voters are missing', async () => {
+  const token = 'a-token-that-is-long-enough';
+  const alone = await freePortBlock();
+  const config = join(directory, 'alone.json');
+  await writeFile(
+    config,
+    JSON.stringify({
+      nodeId: 'n1',
+      dataDir: join(directory, 'alone'),
+      http: { port: alone, token },
+      peer: { port: alone + 100 },
+      peers: { n1: `127.0.0.1:${alone + 100}` },
+      plugins: [{ package: '@datawarehouse/plugin-cluster' }, { package: '@datawarehouse/plugin-consensus' }],
+    }),
+  );
+  const first = TestProcess.dw('n1', ['start', '--config', config]);
+  const second = ['start', '--join', `http://127.0.0.1:${alone}`, '--data-dir', join(directory, 'second')];
+  let other: TestProcess | undefined;
+  try {
+    await first.until('ready http');
+    const refused = TestProcess.dw('n2', second);
+    expect((await refused.exited).code, refused.output).toBe(1);
+    expect(refused.output).toContain('unauthorized');
+
+    other = TestProcess.dw('n2', [...second, '--config', config], {
+      env: { ...process.env, DW_TOKEN: token },
+    });
+    await other.until(`ready http://127.0.0.1:${alone + 1}`);
+    await eventually('n2 votes', async () => {
+      const response = await fetch(`http://127.0.0.1:${alone + 1}/v1/groups?system=true`, {
+        headers: { authorization: `Bearer ${token}` },
+      });
+      const groups = (await response.json()) as { voters: string[] }[];
+      return groups.length === 4 && groups.every(({ voters }) => voters.join(' ') === 'n1 n2')
+        ? true
+        : undefined;
+    });
+  } finally {
+    await other?.kill();
+    await first.kill();
+  }
+}, 120_000);
 
 it('refuses an id of another node, and answers whoever asks again', async () => {
   const mine = { peer: '127.0.0.1:1', http: 'http://127.0.0.1:2' };

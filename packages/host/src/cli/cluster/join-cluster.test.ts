@@ -80,6 +80,11 @@ describe('the number and the ports of a node that joins', () => {
     expect(nextIndex([...known, node(7, 23_400)])).toBe(8);
   });
 
+  it('follow from the ports for peers while nobody has told another', () => {
+    const fresh = known.map((one) => ({ ...one, http: null, client: null }));
+    expect(portsFor(fresh, 4)).toEqual({ http: 23_403, peer: 23_503, client: 23_603 });
+  });
+
   it('follow no scheme where the cluster has none', () => {
     expect(nextIndex([{ id: 'berlin', peer: 'a:1', http: 'http://a:2' }])).toBe(2);
     expect(portsFor([{ id: 'berlin', peer: 'a:1', http: null }], 2)).toMatchObject({ http: 7_401 });

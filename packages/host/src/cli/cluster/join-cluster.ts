@@ -107,8 +107,10 @@ function portOf(address: string | null | undefined): number {
  * further node; peers and clients above it. Undefined when there is no room for it.
  */
 export function portsFor(nodes: readonly KnownNode[], index: number): NodePorts | undefined {
-  const placed = nodes.find(({ id, http }) => numberOf(id) !== undefined && http !== null);
-  const first = placed === undefined ? 7_400 : portOf(placed.http) - (numberOf(placed.id) ?? 1) + 1;
+  const placed = nodes.find(({ id }) => numberOf(id) !== undefined);
+  // A node that has just begun may not have told its API yet; its peers are at a port that follows from it.
+  const known = placed?.http === null ? portOf(placed.peer) - PORT_STEP : portOf(placed?.http);
+  const first = placed === undefined ? 7_400 : known - (numberOf(placed.id) ?? 1) + 1;
   const http = first + index - 1;
   const ports = { http, peer: http + PORT_STEP, client: http + 2 * PORT_STEP };
   return http > 0 && ports.client <= LAST_PORT ? ports : undefined;

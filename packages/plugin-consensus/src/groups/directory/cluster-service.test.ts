@@ -25,9 +25,9 @@ async function agreed(what: string, nodes: string): Promise<void> {
   await cluster.until(what, () => [...cluster.nodes.keys()].every((id) => nodesOf(id) === nodes));
 }
 
-async function joined(): Promise<void> {
+async function joined(id: string | null = null): Promise<void> {
   const answer = await cluster.settle(
-    cluster.node('n2').service.submit({ op: 'join', id: null, ...addressesOf(4) }),
+    cluster.node('n2').service.submit({ op: 'join', id, ...addressesOf(4) }),
   );
   expect(answer).toMatchObject({ ok: true, node: { id: 'n4' } });
   await cluster.startNode('n4', { joins: true, configured: ['n1', 'n2', 'n3', 'n4'] });
@@ -64,6 +64,14 @@ describe('a new cluster', () => {
     expect(cluster.logs.some(({ message }) => message.startsWith('the groups on disk are not those'))).toBe(
       true,
     );
+  });
+
+  it('is made over groups that were there before there was a directory, and keeps them', async () => {
+    await cluster.advance(3_000);
+    for (const id of ['n1', 'n2', 'n3']) await cluster.forgetDirectory(id);
+    for (const id of ['n1', 'n2', 'n3']) await cluster.startNode(id, { groups: 4 });
+    await cluster.until('it is made', () => version('n3') > 0);
+    expect(cluster.node('n2').service.table.keyGroups()).toEqual(['group-1']);
   });
 
   it('learns where a node is that has moved', async () => {
@@ -104,6 +112,17 @@ describe('a node that joins', () => {
     expect(cluster.node('n1').members()).toBe('n2 n3 n4');
   });
 
+  it('is told of changes at once, and does not have to ask', async () => {
+    await joined();
+    await agreed('all know n4', 'n1 n2 n3 n4');
+    // Right after it has asked, so that it does not ask again before this is over.
+    await cluster.advance(5_000);
+    await cluster.until('n4 has just asked', () => cluster.clock.now() % 1_000 === 500);
+    await cluster.settle(cluster.node('n1').service.submit({ op: 'join', id: 'n5', ...addressesOf(5) }));
+    await cluster.advance(100);
+    expect(nodesOf('n4')).toBe('n1 n2 n3 n4 n5');
+  });
+
   it('learns what it missed while nobody told it', async () => {
     await joined();
     await agreed('all know n4', 'n1 n2 n3 n4');
@@ -133,6 +152,33 @@ describe('a node that is removed', () => {
     cluster.crash('n4');
     const again = await cluster.startNode('n4', { joins: true, configured: ['n1', 'n4'] });
     expect([again.service.standing, again.members()]).toEqual(['retired', '']);
+  });
+});
+
+describe('the id of a node that was retired', () => {
+  it('belongs to a node with a fresh data directory that joins under it, and to no other', async () => {
+    await joined();
+    await agreed('all know n4', 'n1 n2 n3 n4');
+    const storageOf = () => cluster.node('n1').service.view.nodes.find(({ id }) => id === 'n4')?.storageId;
+    await cluster.until('its storage is known', () => typeof storageOf() === 'string');
+    const before = storageOf();
+    const { service } = cluster.node('n1');
+    await cluster.settle(service.retireNode('n4', 60_000, new AbortController().signal));
+    await cluster.advance(6_000);
+    cluster.crash('n4');
+    cluster.wipe('n4');
+    await joined('n4');
+    await agreed('all know n4 again', 'n1 n2 n3 n4');
+    await cluster.until('its storage is another', () => {
+      const now = storageOf();
+      return typeof now === 'string' && now !== before;
+    });
+    const request = { add: ['n4'], addLearners: [], addWitnesses: [], remove: [] };
+    expect(
+      await cluster.settle(cluster.node('n1').replicas.members.change('group-1', request)),
+    ).toMatchObject({
+      voters: ['n1', 'n2', 'n3', 'n4'],
+    });
   });
 });
 
@@ -186,6 +232,32 @@ describe('a node that is retired', () => {
     await cluster.settle(retiring);
     cluster.crash(leader);
     await cluster.until('it is gone', () => nodesOf(other).split(' ').length === 3, 120_000);
+  });
+
+  it('may lead the directory, be asked itself, and hears that it is gone', async () => {
+    await joined();
+    await agreed('all know n4', 'n1 n2 n3 n4');
+    const leader = cluster.leader();
+    const id = leader?.id ?? '';
+    expect(await cluster.settle(cluster.node(id).service.retireNode(id, 60_000, never))).toBe('retired');
+    const others = ['n1', 'n2', 'n3', 'n4'].filter((other) => other !== id);
+    const seen = (): boolean => others.every((other) => nodesOf(other) === others.join(' '));
+    await cluster.until('the others have heard', seen);
+    expect(others).toContain(cluster.leader()?.id);
+    expect(
+      cluster.node(others[0] ?? '').service.view.groups.every((group) => !group.voters.includes(id)),
+    ).toBe(true);
+  });
+
+  it('may be dead: another gets its places all the same', async () => {
+    await joined();
+    await agreed('all know n4', 'n1 n2 n3 n4');
+    await cluster.until('its place is decided', () =>
+      cluster.node('n1').service.view.nodes.every(({ state }) => state === 'member'),
+    );
+    cluster.crash('n3');
+    expect(await cluster.settle(cluster.node('n1').service.retireNode('n3', 120_000, never))).toBe('retired');
+    expect([voters('group-1'), voters(DIRECTORY_GROUP)]).toEqual(['n1 n2 n4', 'n1 n2 n4']);
   });
 
   it('leaves without another in its place while a majority remains, down to the last', async () => {

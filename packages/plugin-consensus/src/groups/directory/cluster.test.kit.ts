@@ -169,6 +169,26 @@ export class DirectoryTestCluster {
     void node.stop();
   }
 
+  /** Empties the disks of a node that does not run. */
+  wipe(id: string): void {
+    this.images.delete(id);
+    this.stores.delete(id);
+  }
+
+  /**
+   * Leaves a running node's data as one that knew no directory had it, and ends the node: the record of its groups, and
+   * no group of the directory.
+   */
+  async forgetDirectory(id: string): Promise<void> {
+    const { engine, service } = this.node(id);
+    const groups = service.table.users();
+    await this.settle(engine.destroyGroup(DIRECTORY_GROUP));
+    const store = this.stores.get(id);
+    this.crash(id);
+    await store?.deleteAsync('dw://test/directory');
+    await store?.writeAsync('dw://test/groups', Buffer.from(JSON.stringify({ placements: groups })));
+  }
+
   /** The node that leads the directory, as itself sees it. */
   leader(): DirectoryTestNode | undefined {
     return [...this.nodes.values()].find(({ engine }) => engine.group(DIRECTORY_GROUP)?.isLeader === true);
