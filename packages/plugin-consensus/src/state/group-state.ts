@@ -162,12 +162,11 @@ export class GroupState {
     const { sessions } = this.tables;
     const decoded = wellFormed(decodeSessionCommand, entry.data);
     if (decoded === undefined) return COMMITTED;
-    const { header, command } = decoded;
-    const fingerprint = crc32(command);
-    const known = sessions.admit(header, fingerprint, entry.index);
+    const fingerprint = crc32(decoded.command);
+    const known = sessions.admit(decoded, fingerprint, entry.index);
     if (known !== undefined) return known;
-    const outcome = this.run({ ...entry, data: command });
-    sessions.remember(header, fingerprint, this.kept(outcome));
+    const outcome = this.run(withData(entry, decoded.command));
+    sessions.remember(decoded, fingerprint, this.kept(outcome));
     return outcome;
   }
 
@@ -178,7 +177,7 @@ export class GroupState {
     const { header, command } = decoded;
     const known = keys.admit(header.key, header.fingerprint, entry.index);
     if (known !== undefined) return known;
-    const outcome = this.run({ ...entry, data: command });
+    const outcome = this.run(withData(entry, command));
     keys.remember({ ...header, outcome: this.kept(outcome), lastUsed: entry.index });
     return outcome;
   }
@@ -188,6 +187,11 @@ export class GroupState {
     if (id === undefined) return COMMITTED;
     return this.tables.sessions.close(id) ? CLOSED : EXPIRED;
   }
+}
+
+/** The entry with what is left of its data. Hot path: a spread is several times slower. */
+function withData({ index, term, proposer, time }: AppliedEntry, data: Uint8Array): AppliedEntry {
+  return { index, term, proposer, time, data };
 }
 
 /** What the bytes say; undefined when they do not follow their format. */

@@ -52,8 +52,8 @@ export function describeCommand(data: Uint8Array): string | undefined {
   if (kind === 'open-session') return 'open-session';
   if (kind === 'close-session') return `close-session ${decodeSessionId(inner)}`;
   if (kind !== 'session-command') return kind;
-  const { header, command } = decodeSessionCommand(inner);
+  const { session, sequence, command } = decodeSessionCommand(inner);
   const decoded = decodeCommand(command);
   const value = decoded.op === 'put' ? Buffer.from(decoded.value).toString('utf8') : '';
-  return `session ${header.session}#${header.sequence} ${decoded.op} ${decoded.key}=${value}`;
+  return `session ${session}#${sequence} ${decoded.op} ${decoded.key}=${value}`;
 }

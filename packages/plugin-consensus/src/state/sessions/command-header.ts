@@ -31,10 +31,14 @@ export function encodeSessionCommand(header: SessionCommand, command: Uint8Array
 }
 
 /** The same read back. @throws DwError `frame-malformed`. */
-export function decodeSessionCommand(bytes: Uint8Array): HeadedCommand<SessionCommand> {
+export function decodeSessionCommand(bytes: Uint8Array): SessionCommand & { readonly command: Buffer } {
   const reader = new ByteReader(bytes, SESSION_WHAT);
-  const header = { session: reader.varint(), sequence: reader.varint(), lowestWanted: reader.varint() };
-  return { header, command: reader.rest() };
+  return {
+    session: reader.varint(),
+    sequence: reader.varint(),
+    lowestWanted: reader.varint(),
+    command: reader.rest(),
+  };
 }
 
 /** A command with an idempotency key and the fingerprint of the request, as bytes. */
