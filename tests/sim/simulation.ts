@@ -128,12 +128,20 @@ class World {
       node.quartz.rate = prng.between(0.98, 1.02);
       node.disk.trouble.shortWrites = shortWrites;
     }
-    this.clients = new Clients(this.nodes, this.scheduler, this.owner, this.trace, prng.stream('clients'), {
-      clients: prng.pick([2, 3, 5]),
-      keys: prng.pick([2, 4, 8]),
-      pauseMs: prng.pick([100, 400, 1_000]),
-      once: 0.3,
-    });
+    this.clients = new Clients(
+      this.nodes,
+      this.scheduler,
+      this.owner,
+      this.trace,
+      prng.stream('clients'),
+      {
+        clients: prng.pick([2, 3, 5]),
+        keys: prng.pick([2, 4, 8]),
+        pauseMs: prng.pick([100, 400, 1_000]),
+        once: 0.3,
+      },
+      this.setting.groupOf,
+    );
     this.nemesis = new Nemesis({
       nodes: this.nodes,
       network,

@@ -16,10 +16,14 @@ import { GroupRecord } from './group-record.js';
 import { type Logged, ReplicaLog } from './replica-log.js';
 import { Violation } from './violation.js';
 
+/** A group knows the time as of its last tick or message. */
+const CLOCK_LOOK_MS = 15;
+
 /** The checks of one run. */
 export class Checks {
   private readonly records = new Map<string, GroupRecord>();
   private readonly damage = new Set<string>();
+  private readonly engines: (readonly [string, Owner, MultiRaftEngine])[] = [];
 
   /** @param fail Ends the run; what is thrown in the product's own promises would be taken for its failure. */
   constructor(private readonly fail: (violation: unknown) => void) {}
@@ -46,7 +50,24 @@ export class Checks {
 
   /** A node has become leader of a group. */
   leader(node: string, group: RaftGroup): void {
-    this.guard(() => this.group(group.id).leader(node, group.term));
+    this.guard(() => {
+      this.group(group.id).leader(node, group.term);
+      this.noOtherLease(node, group);
+    });
+  }
+
+  /** Nobody leads while another one may still answer reads alone. */
+  private noOtherLease(node: string, group: RaftGroup): void {
+    for (const [other, life, engine] of this.engines) {
+      // One that stands still looks at its clock before it answers anything.
+      if (other === node || !life.alive || life.pausedUntil > 0 || engine.failure !== undefined) continue;
+      const there = engine.group(group.id);
+      if (there === undefined || !there.isLeader) continue;
+      const { leaseMs } = there.raft;
+      if (leaseMs <= CLOCK_LOOK_MS) continue;
+      const what = `${node} leads term ${group.term} of ${group.id}; ${other} has a lease for ${leaseMs} ms`;
+      throw new Violation('leases never overlap', what);
+    }
   }
 
   /** The storage as the engine shall see it: what it finds and what it calls durable is taken note of. */
@@ -91,6 +112,7 @@ export class Checks {
 
   /** Listens to what an engine sends and what it hands to its disk. */
   watchEngine(node: string, life: Owner, engine: MultiRaftEngine): void {
+    this.engines.push([node, life, engine]);
     const send = engine.send.bind(engine);
     const write = engine.write.bind(engine);
     engine.send = (group, message) => {
