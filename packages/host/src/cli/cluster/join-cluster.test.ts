@@ -50,7 +50,7 @@ beforeEach(async () => {
       if (request.method === 'POST') asked.push(JSON.parse(text) as (typeof asked)[number]);
       if (code !== undefined) {
         response.statusCode = 409;
-        response.end(JSON.stringify({ code, detail: 'taken' }));
+        response.end(JSON.stringify({ code, detail: 'taken', retryable: code === 'directory-empty' }));
         return;
       }
       const self = asked.at(-1);
@@ -117,6 +117,13 @@ describe('joining', () => {
     await expect(joinCluster(url, { dataDir: directory })).rejects.toMatchObject({ code: 'overloaded' });
     await joinCluster(url, { dataDir: directory });
     expect(asked[1]).toEqual(asked[0]);
+  });
+
+  it('waits for a cluster that has just begun', async () => {
+    refusals = ['directory-empty', 'directory-empty'];
+    await joinCluster(url, { dataDir: directory });
+    expect(asked).toHaveLength(3);
+    expect(asked[2]).toEqual(asked[0]);
   });
 
   it('takes the next number when another node was faster', async () => {

@@ -49,6 +49,8 @@ const LAST_PORT = 65_535;
 /** Ids that are tried when others join at the same time. */
 const MAX_TRIES = 20;
 const SECRET = 0o600;
+const PATIENCE_MS = 20_000;
+const RETRY_MS = 200;
 
 /**
  * Has a node join, unless its data directory shows that it has, and gives its configuration file.
@@ -62,13 +64,16 @@ export async function joinCluster(url: string, wish: JoinWish): Promise<string> 
   await mkdir(directory, { recursive: true });
   const token = wish.token ?? process.env['DW_TOKEN'] ?? '';
   await withClient({ url, token }, async (client) => {
-    const { nodes } = await client.json<{ nodes: readonly KnownNode[] }>('GET', '/v1/cluster/directory');
+    const { nodes } = await patiently(() =>
+      client.json<{ nodes: readonly KnownNode[] }>('GET', '/v1/cluster/directory'),
+    );
     const base = await baseOf(wish);
     for (let tries = 0; ; tries++) {
       const plan = kept ?? (await planFor(nodes, wish, base, directory, tries));
       await writeDurably(file, textOf(plan), SECRET);
       try {
-        await writeDurably(file, textOf(await ask(client, plan, token)), SECRET);
+        const config = await patiently(() => ask(client, plan, token));
+        await writeDurably(file, textOf(config), SECRET);
         return;
       } catch (thrown) {
         const taken = isDwError(thrown, 'node-id-taken') || isDwError(thrown, 'node-address-taken');
@@ -77,6 +82,20 @@ export async function joinCluster(url: string, wish: JoinWish): Promise<string> 
     }
   });
   return file;
+}
+
+/** Asks again while a cluster that has just begun, or elects a leader, says that it will soon be able to answer. */
+async function patiently<T>(ask: () => Promise<T>): Promise<T> {
+  const until = performance.now() + PATIENCE_MS;
+  for (;;) {
+    try {
+      return await ask();
+    } catch (thrown) {
+      const passing = isDwError(thrown) && thrown.retryable && thrown.code !== 'host-unreachable';
+      if (!passing || performance.now() > until) throw thrown;
+    }
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+  }
 }
 
 /** Where a node keeps its data when nobody says: the first place that no running node has. */

@@ -21,7 +21,7 @@ import { DirectoryCopy } from './directory-copy.js';
 import { directoryRefused, lastVoter } from './directory-errors.js';
 import { DirectoryState } from './directory-state.js';
 import { DirectorySync } from './directory-sync.js';
-import type { DirectoryNode, DirectoryView, NodeAddresses } from './directory-types.js';
+import type { DirectoryView, NodeAddresses } from './directory-types.js';
 import { DIRECTORY_GROUP, EMPTY_DIRECTORY } from './directory-types.js';
 import type { ConfiguredCluster } from './first-directory.js';
 import {
@@ -34,10 +34,11 @@ import {
 import { MemberTable } from './member-table.js';
 import { MembershipController } from './membership-controller.js';
 import { groupsLostWithout } from './membership-plan.js';
+import type { OwnKnowledge } from './untold.js';
+import { untold } from './untold.js';
 
 const LOOK_EVERY_MS = 1_000;
-/** Groups whose voters are told in one look; the next look tells the rest. */
-const MAX_TOLD = 64;
+const REFUSED_MS = 60_000;
 /** A node that was retired serves this long, so that who asked it meanwhile gets an answer and nobody new asks. */
 const RETIRED_SERVE_MS = 2_000;
 
@@ -82,7 +83,8 @@ export class ClusterService {
   private looking = false;
   private lookAgain = false;
   private stopped = false;
-  private lastRefusal = '';
+  /** What the directory refused last, and until when it is not told again. */
+  private refused: { readonly what: string; readonly until: number } | undefined;
 
   private constructor(
     private readonly options: ClusterServiceOptions,
@@ -306,16 +308,16 @@ export class ClusterService {
     this.lookAgain = true;
     if (this.looking || this.stopped || this.parts === undefined) return;
     this.looking = true;
-    void this.lookWhileAsked().finally(() => {
+    void this.lookWhileAsked(this.parts).finally(() => {
       this.looking = false;
     });
   }
 
-  private async lookWhileAsked(): Promise<void> {
+  private async lookWhileAsked(parts: ClusterParts): Promise<void> {
     while (this.lookAgain && !this.stopped) {
       this.lookAgain = false;
       try {
-        for (const command of this.untold()) await this.tell(command);
+        for (const command of untold(this.copy.view, this.own(parts))) await this.tell(command);
       } catch (error) {
         // No leader now, or too much to do: the next look tells it.
         if (!isDwError(error)) throw error;
@@ -325,55 +327,31 @@ export class ClusterService {
     }
   }
 
-  /** What the directory does not know yet and this node does. */
-  private untold(): readonly DirectoryCommand[] {
-    const { view } = this.copy;
-    const commands: DirectoryCommand[] = [];
-    if (this.leads && this.state?.view.version === 0) {
-      const { version, votersPerGroup, nodes, groups, retired } = view;
-      commands.push({ op: 'create', after: version, votersPerGroup, nodes, groups, retired });
-    }
-    if (view.version === 0) return commands;
-    const own = this.untoldOfItself(view.nodes.find(({ id }) => id === this.options.nodeId));
-    if (own !== undefined) commands.push(own);
-    return [...commands, ...this.untoldVoters(view)];
+  private own(parts: ClusterParts): OwnKnowledge {
+    const { nodeId, addresses, storageId } = this.options;
+    return {
+      nodeId,
+      addresses,
+      // Whose storage it is, its peers have judged; one that is not this node's own says nothing.
+      storageId: parts.replicas.refusal === undefined ? storageId : undefined,
+      leadsNothing: this.leads && this.state?.view.version === 0,
+      led: (id) => {
+        const group = parts.engine.group(id);
+        return group?.isLeader === true ? group : undefined;
+      },
+    };
   }
 
-  private untoldOfItself(known: DirectoryNode | undefined): DirectoryCommand | undefined {
-    const { nodeId: id, addresses, storageId } = this.options;
-    if (known === undefined || known.state === 'retiring') return undefined;
-    // Whose storage it is, its peers have judged; one that is not this node's own says nothing.
-    if (this.parts?.replicas.refusal !== undefined) return undefined;
-    const { peer, http, client } = addresses;
-    const same = known.peer === peer && known.http === http && known.client === client;
-    if (same && known.storageId === storageId) return undefined;
-    return { op: 'announce', id, peer, http, client, storageId, replaces: known.storageId };
-  }
-
-  private untoldVoters({ groups }: DirectoryView): readonly DirectoryCommand[] {
-    const commands: DirectoryCommand[] = [];
-    for (const { id, voters: known } of groups) {
-      const group = this.parts?.engine.group(id);
-      if (group?.isLeader !== true || commands.length >= MAX_TOLD) continue;
-      const { voters, votersOutgoing } = group.raft.conf;
-      const now = voters.toSorted();
-      // Between two memberships both count; the one that comes out of it is told then.
-      if (votersOutgoing.length > 0 || now.join() === known.join()) continue;
-      commands.push({ op: 'voters', id, voters: now, index: Math.max(1, group.lastApplied) });
-    }
-    return commands;
-  }
-
+  /** Has a command carried out, unless it was refused not long ago: each try is an entry in the group's log. */
   private async tell(command: DirectoryCommand): Promise<void> {
+    const { clock, log } = this.options;
+    const what = JSON.stringify(command);
+    if (this.refused?.what === what && clock.now() < this.refused.until) return;
     const answer = await this.submit(command);
-    const refusal = answer.ok ? '' : `${command.op}: ${answer.code}: ${answer.detail}`;
-    if (refusal === this.lastRefusal) return;
-    this.lastRefusal = refusal;
     // Somebody else was first with making it: that is what was wanted.
     if (answer.ok || answer.code === 'directory-exists') return;
-    this.options.log.error(
-      { refusal },
-      'the directory of the cluster refuses what this node tells of itself',
-    );
+    this.refused = { what, until: clock.now() + REFUSED_MS };
+    const { code, detail } = answer;
+    log.error({ op: command.op, code, detail }, 'the directory refuses what this node tells of itself');
   }
 }

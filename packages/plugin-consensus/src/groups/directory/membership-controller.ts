@@ -56,7 +56,9 @@ export class MembershipController {
       this.rest--;
       return;
     }
-    const plan = planMembership(this.options.view(), this.reachable);
+    const view = this.options.view();
+    if (view.nodes.every(({ state }) => state === 'member')) return;
+    const plan = planMembership(view, this.reachable);
     if (plan.changes.length + plan.settled.length + plan.leaving.length === 0) return;
     this.running = true;
     this.carryOut(plan)

@@ -36,6 +36,7 @@ export function planMembership(view: DirectoryView, reachable: (id: string) => b
   const able = view.nodes.filter(
     (node) => node.state !== 'retiring' && node.storageId !== null && reachable(node.id),
   );
+  const anyNew = able.some(({ state }) => state === 'new');
   const changes: MembershipChange[] = [];
   const stuck: string[] = [];
   for (const group of view.groups) {
@@ -44,6 +45,7 @@ export function planMembership(view: DirectoryView, reachable: (id: string) => b
       (id) => nodes.get(id)?.state === 'retiring' || !nodes.has(id),
     );
     const missing = Math.max(0, view.votersPerGroup - stays.length);
+    if (leaves.length === 0 && (missing === 0 || !anyNew)) continue;
     const candidates = able
       .filter(({ id, state }) => !stays.includes(id) && (leaves.length > 0 || state === 'new'))
       .map(({ id }) => id)
