@@ -30,7 +30,8 @@ function handleAppend(state: RaftState, message: Message): void {
 
 function handleHeartbeat(state: RaftState, message: Message): void {
   state.log.commitTo(message.commit);
-  state.send(plainMessage('heartbeat-response', message.from, state.id, state.term, 0, message.context));
+  const context = state.recorded || !state.lease.inUse ? message.context : '';
+  state.send(plainMessage('heartbeat-response', message.from, state.id, state.term, 0, context));
 }
 
 function handleSnapshot(state: RaftState, message: Message): void {

@@ -254,6 +254,22 @@ describe('a promise', () => {
     expect(core.status()).toMatchObject({ term: 5, vote: 'b' });
   });
 
+  it('is not relied on before the disk of who gave it knows of any term: it would be forgotten in a crash', () => {
+    const network = group();
+    network.isolate('b');
+    network.elect('a');
+    network.isolate('c');
+    network.holdDisk('b');
+    setTime(network, 10);
+    network.tick('a', 2);
+    expect(network.core('b').leader).toBe('a');
+    expect(network.core('a').holdsLease).toBe(false);
+    network.releaseDisk('b');
+    network.settle();
+    network.tick('a');
+    expect(network.core('a').holdsLease).toBe(true);
+  });
+
   it('is broken for whom the leader itself has told to stand', () => {
     const network = led();
     network.core('a').transferLeadership('b');

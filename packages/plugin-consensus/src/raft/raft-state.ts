@@ -85,6 +85,11 @@ export class RaftState {
   pendingConfIndex = 0;
   /** Index of the snapshot that the membership was taken from: changes up to it are in it. */
   membershipIndex = 0;
+  /**
+   * Whether the disk holds a term, so that this node will know after a crash that it may have promised something. Until
+   * then its answers to heartbeats say only that it lives.
+   */
+  recorded: boolean;
   /** Bytes proposed in this term and not yet applied. An underestimate after an election, never an overestimate. */
   uncommittedBytes = 0;
 
@@ -107,7 +112,8 @@ export class RaftState {
     this.log = new RaftLog(config.storage, config.maxCommittedBytesPerReady, config.applyUnstable ?? false);
     this.tracker = new Tracker(config.maxInflightMessages, config.maxInflightBytes);
     const { hardState, conf } = config.storage.initialState();
-    this.lease = new Lease(config.lease, hardState.term > 0);
+    this.recorded = hardState.term > 0;
+    this.lease = new Lease(config.lease, this.recorded);
     this.#restoreMembership(conf);
     this.membershipIndex = this.log.firstIndex() - 1;
     this.#load(hardState, config.applied);

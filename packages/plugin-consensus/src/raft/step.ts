@@ -105,6 +105,7 @@ const inAnyRole: HandlerTable = {
     if (state.role === 'leader') checkQuorum(state);
   },
   'storage-append-response': (state, message) => {
+    state.recorded = true;
     if (message.index !== 0) state.log.unstable.stableTo(message.index, message.logTerm);
     if (message.snapshot !== undefined) appliedSnapshot(state, message.snapshot.metadata.index);
   },
