@@ -26,10 +26,15 @@ const latencies = [];
 let errors = 0;
 let measuring = false;
 let stopping = false;
+let begun = 0;
+/** Resolves when every caller has had its first answer: connections and sessions are open then. */
+let allBegun;
+const ready = new Promise((resolve) => (allBegun = resolve));
 
 async function client(at) {
   const connection = await open(targets[at % targets.length], targets);
   let turn = at * 7_919;
+  let turns = 0;
   while (!stopping) {
     const began = performance.now();
     turn = (turn + 104_729) % keys;
@@ -39,6 +44,7 @@ async function client(at) {
       if (ok) latencies.push(performance.now() - began);
       else errors += 1;
     }
+    if (turns++ === 0 && ++begun === clients) allBegun();
     // A server that refuses at once would otherwise be asked in an endless tight loop.
     if (!ok) await new Promise((resolve) => setTimeout(resolve, 5));
   }
@@ -46,6 +52,7 @@ async function client(at) {
 }
 
 const all = Promise.all(Array.from({ length: clients }, (_, at) => client(at)));
+await Promise.race([ready, new Promise((resolve) => setTimeout(resolve, 30_000))]);
 await new Promise((resolve) => setTimeout(resolve, warmupSeconds * 1000));
 measuring = true;
 const began = performance.now();

@@ -24,6 +24,8 @@ import { SessionPool } from '../sessions/session-pool.js';
 import { ClusterView } from './cluster-view.js';
 
 const SWEEP_MS = 50;
+/** A client that waits for nothing looks after its connections only every so many sweeps. */
+const IDLE_SWEEPS = 10;
 /** How long closing waits for the groups to forget the sessions. */
 const CLOSE_MS = 500;
 const RETRY = { firstMs: 5, longestMs: 250 };
@@ -55,6 +57,9 @@ export class Dispatcher {
   private timer: NodeJS.Timeout | undefined;
   private sweptAt: number;
   private seed = 0;
+  private sweeps = 0;
+  /** Longest that this process stood still since connections were looked after last, ms. */
+  private stoodStillMs = 0;
   private state: 'open' | 'closing' | 'closed' = 'open';
   private readonly sessions = new SessionPool((group) => this.openSession(group));
   private whenIdle: (() => void)[] = [];
@@ -443,8 +448,14 @@ export class Dispatcher {
 
   private sweep(): void {
     const now = this.now();
-    const paused = now - this.sweptAt - SWEEP_MS;
+    const late = now - this.sweptAt - SWEEP_MS;
     this.sweptAt = now;
+    this.sweeps++;
+    // Standing still is noticed also by sweeps that do nothing else.
+    this.stoodStillMs = Math.max(this.stoodStillMs, late);
+    if (this.live.size === 0 && this.sweeps % IDLE_SWEEPS !== 0) return;
+    const paused = this.stoodStillMs;
+    this.stoodStillMs = 0;
     for (const link of this.links.values()) link.sweep(paused);
     for (const call of this.live) if (call.deadline <= now) this.expire(call);
     if (this.parked.length > 0 && this.anyConnection() === undefined) this.connectSomewhere();
