@@ -3,7 +3,7 @@
 // it all told each change once and in order.
 
 import { connect } from '@datawarehouse/client';
-import type { DwClient } from '@datawarehouse/client';
+import type { DwClient, ReadMode } from '@datawarehouse/client';
 import { afterEach, expect, it } from 'vitest';
 import { checkLinearizable, explain } from '../linearizability/checker.js';
 import { ClientWorkload, WatchRecord } from '../support/client-workload.js';
@@ -21,7 +21,7 @@ afterEach(async () => {
   cluster = undefined;
 });
 
-async function begin(seed: number) {
+async function begin(seed: number, consistency: ReadMode = 'linearizable') {
   cluster = await TestCluster.create({ proxied: false });
   await cluster.start();
   client = await connect({
@@ -33,7 +33,7 @@ async function begin(seed: number) {
   const watch = client.watch('');
   await watch.ready();
   const record = new WatchRecord(watch);
-  const load = new ClientWorkload(client, seeded(seed));
+  const load = new ClientWorkload(client, seeded(seed), consistency);
   await progress(load, 200);
   return { cluster, load, record, watch };
 }
@@ -71,19 +71,22 @@ it('a leader is killed and comes back, three times', async () => {
   await finish(run);
 });
 
-it('a leader is paused for longer than an election, and goes on', async () => {
-  const run = await begin(2);
-  for (let round = 0; round < 3; round++) {
-    const leader = await run.cluster.leader(round % 3);
-    run.cluster.signal(leader, 'SIGSTOP');
-    await run.cluster.leader(round % 3, [leader]);
-    await progress(run.load, 150);
-    run.cluster.signal(leader, 'SIGCONT');
-    await progress(run.load, 150);
-  }
-  await run.cluster.ready();
-  await finish(run);
-});
+it.each(['linearizable', 'lease'] as const)(
+  'a leader is paused and goes on, under %s reads',
+  async (mode) => {
+    const run = await begin(2, mode);
+    for (let round = 0; round < 3; round++) {
+      const leader = await run.cluster.leader(round % 3);
+      run.cluster.signal(leader, 'SIGSTOP');
+      await run.cluster.leader(round % 3, [leader]);
+      await progress(run.load, 150);
+      run.cluster.signal(leader, 'SIGCONT');
+      await progress(run.load, 150);
+    }
+    await run.cluster.ready();
+    await finish(run);
+  },
+);
 
 it('all nodes are killed at once', async () => {
   const run = await begin(3);

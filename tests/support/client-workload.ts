@@ -1,7 +1,7 @@
 // Users of one client that write, read, compare-and-swap and pipeline while a test does its worst to the nodes, and
 // remember all they were told; a watch beside them remembers all that changed.
 
-import type { DwClient, WatchEvent } from '@datawarehouse/client';
+import type { DwClient, ReadMode, WatchEvent } from '@datawarehouse/client';
 import { isDwClientError } from '@datawarehouse/client';
 import type { HistoryEntry } from '../linearizability/checker.js';
 import type { Operation, Outcome } from '../linearizability/model.js';
@@ -22,6 +22,7 @@ export class ClientWorkload {
   constructor(
     private readonly client: DwClient,
     private readonly random: () => number,
+    private readonly consistency: ReadMode = 'linearizable',
     users = 6,
   ) {
     this.loops = Array.from({ length: users }, (_, user) => this.user(user));
@@ -92,7 +93,7 @@ export class ClientWorkload {
   private async perform(key: string, operation: Operation): Promise<Outcome> {
     switch (operation.kind) {
       case 'get': {
-        const found = await this.client.get(key);
+        const found = await this.client.get(key, { consistency: this.consistency });
         return { kind: 'read', value: found?.value.toString(), version: found?.version };
       }
       case 'put':

@@ -200,7 +200,10 @@ describe('a write whose answer is lost', () => {
     const write = client.put('a', 'v');
     await node.until(() => node.operations('put').length === 1);
     node.drop();
-    expect(await codeOf(write)).toBe('outcome-unknown');
+    await expect(write).rejects.toMatchObject({
+      code: 'outcome-unknown',
+      cause: { code: 'connection-lost' },
+    });
     node.script = plain();
     await client.get('a');
     expect(node.operations('put').length).toBe(1);
