@@ -273,6 +273,9 @@ describe('crash matrix of the Raft storage', () => {
       const outcome = await runTraced(`${call}-${error}-${nth}`, [...inject, '-o', '/dev/null']);
       expect({ trace, ...outcome }).toMatchObject({ trace, code: 0, errors: '' });
       if (outcome.failed !== undefined) failed++;
+      // The storage says what the disk said.
+      if (outcome.failed?.startsWith('storage-failed'))
+        expect(outcome.failed).toBe(`storage-failed ${error}`);
       await check(outcome, trace);
     });
     expect(failed).toBeGreaterThanOrEqual(points.length - 1);

@@ -27,7 +27,6 @@ export function saveDamage(files: StorageFiles, damage: GroupDamage): Promise<vo
 /** What a mark says. That it is there is what counts; one that cannot be read says so. */
 export async function loadDamage(files: StorageFiles, groupId: string): Promise<GroupDamage> {
   const name = damageName(groupId);
-  const text = (await readWholeFile(files, name)).toString('utf8');
   const unread: GroupDamage = {
     groupId,
     file: `${files.directory}/${name}`,
@@ -35,9 +34,12 @@ export async function loadDamage(files: StorageFiles, groupId: string): Promise<
     reason: 'the mark of damage cannot be read',
   };
   try {
+    const text = (await readWholeFile(files, name)).toString('utf8');
     return isDamage(JSON.parse(text) as unknown, groupId) ?? unread;
-  } catch {
-    return unread;
+  } catch (error) {
+    // A disk that gives nothing back of it, or something else: that it is there is enough.
+    if (error instanceof SyntaxError || unreadable(name, error) !== undefined) return unread;
+    throw error;
   }
 }
 

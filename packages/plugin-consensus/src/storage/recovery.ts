@@ -13,7 +13,7 @@ import { groupOfDataFile, removeGroupData } from './group-files.js';
 import { type GroupMeta, loadCheckpoint, metaName, parseMetaName } from './group-meta.js';
 import { type JournalRecord, decodeJournalRecord, encodeJournalRecord } from './journal-record.js';
 import { type LogBounds, type LogChange, checkChange } from './log-change.js';
-import { segmentFilesOf } from './segmented-raft-log.js';
+import { segmentFilesByGroup } from './segmented-raft-log.js';
 import { parsePartName, parseSnapshotName, snapshotName } from './snapshot-format.js';
 import { checkSnapshot } from './snapshot-reader.js';
 import type { GroupDamage } from './types.js';
@@ -68,8 +68,9 @@ class Recovery {
     this.#findOrphans(names);
     this.#checkJournalReaches();
     for (const groupId of this.#tombstones.keys()) await removeGroupData(files, groupId);
+    const segments = segmentFilesByGroup(names);
     for (const [groupId, meta] of [...this.#metas].sort(([a], [b]) => (a < b ? -1 : 1))) {
-      await this.#openGroup(groupId, meta, names);
+      await this.#openGroup(groupId, meta, segments.get(groupId) ?? []);
     }
     await this.#replayJournal();
     for (const group of groups.values()) await this.#checkSnapshot(group);
@@ -158,9 +159,8 @@ class Recovery {
     }
   }
 
-  async #openGroup(groupId: string, meta: GroupMeta, names: readonly string[]): Promise<void> {
+  async #openGroup(groupId: string, meta: GroupMeta, present: readonly string[]): Promise<void> {
     const { settings, host, hooks, groups } = this.target;
-    const present = segmentFilesOf(names, groupId);
     await this.#attributed(groupId, async () => {
       groups.set(groupId, await openGroup(settings, host, meta, present, hooks));
     });

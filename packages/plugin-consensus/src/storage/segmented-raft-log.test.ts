@@ -19,7 +19,7 @@ import {
   segmentName,
 } from './segment-format.js';
 import { TermRuns } from './term-runs.js';
-import { SegmentedRaftLog, segmentFilesOf } from './segmented-raft-log.js';
+import { SegmentedRaftLog, segmentFilesByGroup } from './segmented-raft-log.js';
 
 let directory = '';
 let files = new NodeStorageFiles('.');
@@ -61,7 +61,7 @@ async function open(
       mapper: () => (mapped ? fileMapper() : undefined),
     },
     manifests,
-    segmentFilesOf(await readdir(directory), 'g'),
+    segmentFilesByGroup(await readdir(directory)).get('g') ?? [],
     (manifests.at(-1)?.last ?? 0) + 1,
     (index, term) => terms.push(index, term),
   );

@@ -308,7 +308,15 @@ export class SegmentedRaftLog {
   }
 }
 
-/** The segment files of a group among `names`. */
-export function segmentFilesOf(names: readonly string[], groupId: string): string[] {
-  return names.filter((name) => parseSegmentName(name)?.groupId === groupId);
+/** The segment files among `names`, by group. */
+export function segmentFilesByGroup(names: readonly string[]): ReadonlyMap<string, readonly string[]> {
+  const byGroup = new Map<string, string[]>();
+  for (const name of names) {
+    const groupId = parseSegmentName(name)?.groupId;
+    if (groupId === undefined) continue;
+    const files = byGroup.get(groupId);
+    if (files === undefined) byGroup.set(groupId, [name]);
+    else files.push(name);
+  }
+  return byGroup;
 }
