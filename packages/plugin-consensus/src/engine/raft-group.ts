@@ -198,7 +198,7 @@ export class RaftGroup {
       this.core.setTime(this.host.clock.now());
       this.core.step(message);
     });
-    this.host.wake(this);
+    this.wakeIfWanted();
   }
 
   /** Lets time pass. A node whose disk stalls must not stand for elections that it cannot win. */
@@ -212,7 +212,7 @@ export class RaftGroup {
         this.stall.leave(this.core, () => this.bestSuccessor(), clock.now(), electionTimeoutMs);
       } else this.stall.over();
     });
-    if (this.core.hasReady() || this.pending.queued > 0 || this.reads.wantsRound) this.host.wake(this);
+    this.wakeIfWanted();
   }
 
   /** Tells when entries were applied, and when the group stands still. The listener must not throw. */
@@ -297,7 +297,7 @@ export class RaftGroup {
     this.guard(() => {
       more = this.applier.run(until);
     });
-    this.host.wake(this);
+    this.wakeIfWanted();
     return more;
   }
 
@@ -426,6 +426,12 @@ export class RaftGroup {
     this.host.membersChanged(this);
   }
 
+  /** Asks for a turn if there is something to do in it: an empty one costs as much as a small write. */
+  private wakeIfWanted(): void {
+    if (this.failure !== undefined) return;
+    if (this.core.hasReady() || this.pending.queued > 0 || this.reads.wantsRound) this.host.wake(this);
+  }
+
   private release(append: StorageAppend): void {
     this.guard(() => {
       for (const response of append.responses) {
@@ -433,7 +439,8 @@ export class RaftGroup {
         else this.host.send(this, response);
       }
     });
-    this.host.wake(this);
+    // What was sent goes out with the disk's report, or with the tick.
+    this.wakeIfWanted();
   }
 
   private async installSnapshot(index: number): Promise<void> {
