@@ -1,7 +1,13 @@
 // The plugin in a context like the host's: manifest, life, health, routes, limits that act, and bus topics.
 
 import { readFileSync } from 'node:fs';
-import type { IKeyValueStore, PluginContext, PluginManifest } from '@datawarehouse/sdk';
+import type {
+  AppliedEntry,
+  IKeyValueStore,
+  IStateMachine,
+  PluginContext,
+  PluginManifest,
+} from '@datawarehouse/sdk';
 import {
   CLUSTER_DIRECTORY,
   CONSENSUS_ENGINE,
@@ -293,6 +299,81 @@ describe('sessions over HTTP', () => {
     });
     const unknown = await settle(test, test.request('POST', '/v1/sessions', { body: { group: 'group-9' } }));
     expect(unknown).toMatchObject({ status: 404 });
+  });
+});
+
+describe('a state machine of another plugin', () => {
+  /** Counts bytes, and breaks at one command. */
+  class Fragile implements IStateMachine {
+    private bytes = 0;
+
+    apply({ data }: AppliedEntry): Uint8Array {
+      if (Buffer.from(data).toString() === 'break') throw new Error('cannot take this');
+      this.bytes += data.length;
+      return Buffer.from(`${this.bytes}`);
+    }
+
+    snapshot(): Iterable<Uint8Array> {
+      return [Buffer.from(`${this.bytes}`)];
+    }
+
+    async restore(chunks: AsyncIterable<Uint8Array>): Promise<void> {
+      let text = '';
+      for await (const chunk of chunks) text += Buffer.from(chunk).toString();
+      this.bytes = Number(text);
+    }
+  }
+
+  it('gets a group of its own, and one that breaks is named everywhere while the keys are served', async () => {
+    const { plugin, test } = await start();
+    await healthy(plugin, test);
+    const engine = test.service(CONSENSUS_ENGINE)!;
+    const fragile = engine.registerStateMachine('fragile', () => new Fragile());
+    // The group is made and elects its leader in its own time; only then does the test ask.
+    const led = (): boolean => {
+      try {
+        return engine.status(fragile.groupId).leaderId !== undefined;
+      } catch (error) {
+        expect(error).toMatchObject({ code: 'group-unknown' });
+        return false;
+      }
+    };
+    while (!led()) await test.advance(10);
+    const answer = await settle(test, fragile.proposeAsync(Buffer.from('abc')));
+    expect(Buffer.from(answer.data!).toString()).toBe('3');
+    expect(engine.groupIds()).toContain('machine-fragile');
+    const broken = fragile.proposeAsync(Buffer.from('break')).catch((error: unknown) => error);
+    expect(await settle(test, broken)).toMatchObject({ code: 'outcome-unknown' });
+    const named = /entry \d+ of term \d+, proposed by n1: cannot take this/;
+    expect(plugin.checkHealthAsync()).toMatchObject({
+      status: 'degraded',
+      message: expect.stringMatching(named),
+    });
+    const { body } = await settle(test, test.request('GET', '/v1/groups'));
+    const shown = (body as { id: string }[]).find(({ id }) => id === 'machine-fragile');
+    expect(shown).toMatchObject({
+      machine: 'fragile',
+      state: 'group-failed',
+      error: expect.stringMatching(named),
+    });
+    expect(await settle(test, test.request('PUT', '/v1/kv/a', { body: Buffer.from('x') }))).toMatchObject({
+      status: 200,
+    });
+    await settle(test, fragile[Symbol.asyncDispose]());
+    expect(plugin.checkHealthAsync()).toMatchObject({
+      status: 'degraded',
+      message: 'waiting for their state machines: machine-fragile',
+    });
+    // The repaired machine is given the same entry again.
+    class Repaired extends Fragile {
+      override apply(entry: AppliedEntry): Uint8Array {
+        return super.apply({ ...entry, data: Buffer.from('ok') });
+      }
+    }
+    const repaired = engine.registerStateMachine('fragile', () => new Repaired());
+    while (!led()) await test.advance(10);
+    const again = await settle(test, repaired.proposeAsync(Buffer.from('x')));
+    expect(Buffer.from(again.data!).toString()).toBe('6');
   });
 });
 
