@@ -1,6 +1,6 @@
 // Real host processes whose members change, whose disks are wiped, and whose majority is lost, while clients write.
 
-import { rm } from 'node:fs/promises';
+import { readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
 import { TestCluster } from '../support/cluster.js';
@@ -142,6 +142,40 @@ it('a node whose directory was emptied comes back and votes, by itself, while cl
   await eventually('equal states', async () => {
     const hashes = await Promise.all(['n1', 'n2', 'n3'].map(async (id) => (await view(id)).stateHash));
     return new Set(hashes).size === 1 ? true : undefined;
+  });
+  await allFound('n3', clients.written);
+});
+
+it('a replica with a flipped bit is named, leaves the node serving, and is repaired from its peers', async () => {
+  await begin(3);
+  const clients = writers(['n1']);
+  await eventually('writes', async () => (clients.written.length > 200 ? true : undefined));
+  await clients.stop();
+  await eventually('n3 has all', async () =>
+    (await view('n3')).lastApplied === (await view('n1')).lastApplied ? true : undefined,
+  );
+  expect((await call('n3', 'POST', `/v1/groups/${GROUP}/snapshot`)).status).toBe(200);
+  cluster.signal('n3', 'SIGTERM');
+  await cluster.node('n3').process?.exited;
+  const raft = join(cluster.directory, 'n3', 'plugins', 'com.datawarehouse.consensus.ultimate', 'raft');
+  const names = await readdir(raft, { recursive: true });
+  const snapshot = names.find((name) => name.includes(GROUP) && name.endsWith('.snap'));
+  const file = join(raft, snapshot ?? `no snapshot among ${names.join(' ')}`);
+  const bytes = await readFile(file);
+  const middle = bytes.length >> 1;
+  bytes.writeUInt8(bytes.readUInt8(middle) ^ 4, middle);
+  await writeFile(file, bytes);
+  cluster.launch('n3');
+  const damaged = await eventually('it is shown, or repaired already', async () => {
+    const { output = '' } = cluster.node('n3').process ?? {};
+    return /damaged/.test(output) ? output : undefined;
+  });
+  expect(damaged).toContain(snapshot);
+  await cluster.ready(['n3']);
+  await eventually('n3 votes again', async () => {
+    const { voters, learners } = await view('n1');
+    const same = (await view('n3')).stateHash === (await view('n1')).stateHash;
+    return voters.includes('n3') && learners.length === 0 && same ? true : undefined;
   });
   await allFound('n3', clients.written);
 });

@@ -53,6 +53,8 @@ const MAX_UNCOMMITTED_BYTES = 64 * 1024 * 1_024;
 /** Election timeouts for which a node that stops tries to hand its leadership over. */
 const DRAIN_TIMEOUTS = 3;
 const PAUSE_MS = 10;
+/** Codes that say that a group's own files are damaged. */
+const DAMAGE = new Set(['raft-group-damaged', 'raft-log-damaged', 'snapshot-damaged']);
 const createKeyValues: StateFactory = () => new KeyValueState();
 
 /** Drives the Raft groups of one node. */
@@ -343,7 +345,7 @@ export class MultiRaftEngine implements GroupHost {
     try {
       await this.openPlaced(placement);
     } catch (error) {
-      if (!isDwError(error, 'raft-group-damaged')) throw error;
+      if (!isDwError(error) || !DAMAGE.has(error.code)) throw error;
       this.log.error({ group: placement.id, reason: error.message }, 'a damaged replica stays closed');
     }
   }

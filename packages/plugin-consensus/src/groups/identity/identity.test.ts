@@ -4,6 +4,7 @@
 import { MemoryBackingStore } from '@datawarehouse/sdk';
 import { afterEach, describe, expect, it } from 'vitest';
 import { TestCluster } from '../../testing/cluster.test.kit.js';
+import { storageOfAnother } from './identity-errors.js';
 import { startVerdict } from './first-start.js';
 import { IDENTITY_CHANNEL, decodeIntroduction, encodeIntroduction } from './identity-messages.js';
 import { IdentityRecord } from './identity-record.js';
@@ -116,6 +117,11 @@ describe('introductions', () => {
   });
 });
 
+it('one storage under two ids is an error that names the owner', () => {
+  const error = storageOfAnother('n3', 'n2');
+  expect(error).toMatchObject({ code: 'storage-of-another-node', status: 409, details: { owner: 'n2' } });
+});
+
 describe('a cluster', () => {
   it('begins when all its voters have met, about as fast as without', async () => {
     cluster = await TestCluster.start({ identity: true });
@@ -185,6 +191,10 @@ describe('a cluster', () => {
     await cluster.until('it is refused', () => replicas?.refusal !== undefined);
     expect(replicas?.refusal).toMatchObject({ code: 'storage-swapped' });
     expect(replicas?.refusal?.message).toContain('n2');
+    const said = cluster.logs.filter(({ fields }) =>
+      String(fields['reason']).includes('known as that of node n2'),
+    );
+    expect(said.length).toBeGreaterThan(0);
     await cluster.until('it takes part in nothing', () => engine.all().length === 0);
     await cluster.put('n1', 'k', 'v');
   });

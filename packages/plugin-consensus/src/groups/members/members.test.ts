@@ -4,6 +4,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { TestCluster } from '../../testing/cluster.test.kit.js';
 import type { TestNode } from '../../testing/cluster.test.kit.js';
+import { bootstrapConf } from '../placement.js';
 import { REPLICA_CHANNEL, encodeReplicaRequest } from '../replicas/replica-messages.js';
 import type { MemberRequest, MemberView } from './member-request.js';
 
@@ -219,6 +220,40 @@ describe('a request', () => {
     expect(view).toMatchObject({ voters: ['n1', 'n2', 'n3', 'n4'], learners: [] });
     // Once more changes nothing.
     expect(await change('n4', { add: ['n4'] })).toEqual(view);
+  });
+});
+
+describe('a request for a replica', () => {
+  const ask = (from: string, to: string, voters: readonly string[]): Promise<Buffer> => {
+    const request = {
+      kind: 'open',
+      groupId: GROUP,
+      machine: 'key-value',
+      bootstrap: bootstrapConf(voters),
+      index: 1,
+      replace: false,
+      recovered: [],
+    } as const;
+    const transport = cluster.network.transport(from);
+    return cluster.settle(transport.request(to, REPLICA_CHANNEL, encodeReplicaRequest(request)));
+  };
+
+  it('is refused when the replica would take itself for a member, or leads', async () => {
+    await begin();
+    const refused = { code: 'replica-request-refused' };
+    await expect(ask('n1', 'n4', ['n1', 'n4'])).rejects.toMatchObject(refused);
+    expect(has('n4')).toBe(false);
+    await expect(ask('n4', leader(), [])).rejects.toMatchObject(refused);
+  });
+
+  it('makes an empty replica once, and leaves one that is there', async () => {
+    await begin();
+    const opened = async () => JSON.parse((await ask('n1', 'n4', ['n1'])).toString()) as unknown;
+    expect(await opened()).toEqual({ opened: true });
+    expect(await opened()).toEqual({ opened: false });
+    // Nobody made it a member: it finds that out and goes.
+    await cluster.put('n1', 'k', 'v');
+    await cluster.until('it is gone', () => !has('n4'), 60_000);
   });
 });
 
