@@ -334,6 +334,41 @@ describe('bounds', () => {
   });
 });
 
+describe('a node that takes little', () => {
+  it('is sent no more than it says, and everything in the end', async () => {
+    const node = await start();
+    node.limits = { maxInFlight: 3, maxValueBytes: 1_000 };
+    const client = await open(node);
+    node.script = () => undefined;
+    const reads = Array.from({ length: 8 }, (_, n) => client.get(`k${n}`));
+    await node.until(() => node.asked.length === 3);
+    const seen = new Set<number>();
+    while (seen.size < 8) {
+      expect(node.asked.length - seen.size).toBeLessThanOrEqual(3);
+      for (const asked of node.asked.filter(({ id }) => !seen.has(id))) {
+        seen.add(asked.id);
+        node.answer(asked, value(1, 'v'));
+      }
+      await node.until(() => node.asked.length > seen.size || seen.size === 8);
+    }
+    await Promise.all(reads);
+  });
+
+  it('and reads slowly gets large values one after another', async () => {
+    const node = await start();
+    node.limits = { maxInFlight: 4_096, maxValueBytes: 2_000_000 };
+    const client = await open(node, { timeoutMs: 30_000, silenceMs: 30_000 });
+    await client.put('session', 'open');
+    node.read(false);
+    const large = Buffer.alloc(1_000_000);
+    const writes = Array.from({ length: 60 }, (_, n) => client.put(`k${n}`, large));
+    await new Promise((resolve) => setImmediate(resolve));
+    node.read(true);
+    expect((await Promise.all(writes)).length).toBe(60);
+    expect(node.operations('put').length).toBe(61);
+  });
+});
+
 describe('connecting', () => {
   it('tries the endpoints until one answers', async () => {
     const [dead, node] = [await start(), await start()];

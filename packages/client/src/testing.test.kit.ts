@@ -82,6 +82,8 @@ export class FakeNode {
   /** Requests of each frame. */
   readonly frames: number[] = [];
   readonly hellos: { readonly token?: string }[] = [];
+  /** What it says that it takes. */
+  limits = { maxInFlight: 4_096, maxValueBytes: 1_000 };
   /** Answers pings. */
   alive = true;
   script: Script = plain();
@@ -136,6 +138,14 @@ export class FakeNode {
     from.write(frame.finish());
   }
 
+  /** Reads nothing more, or goes on reading. */
+  read(wanted: boolean): void {
+    for (const socket of this.sockets) {
+      if (wanted) socket.resume();
+      else socket.pause();
+    }
+  }
+
   /** Breaks all connections. */
   drop(): void {
     for (const socket of this.sockets) socket.destroy();
@@ -185,7 +195,7 @@ export class FakeNode {
       socket.end(jsonFrame('goodbye', this.goodbye));
       return;
     }
-    const limits = { maxFrameBytes: 8_000_000, maxInFlight: 4_096, maxValueBytes: 1_000, idleMs: 60_000 };
+    const limits = { maxFrameBytes: 8_000_000, idleMs: 60_000, ...this.limits };
     const { id, topology } = this;
     socket.write(jsonFrame('welcome', { protocol: 1, nodeId: id, clusterId: 'c', ...limits, topology }));
   }

@@ -28,6 +28,8 @@ import { DwClientError, connectionLost } from '../errors.js';
 
 /** Longest body of a frame that a node may send: values of any allowed size fit. */
 const MAX_FRAME_BYTES = 64 * 1_024 * 1_024;
+/** Bytes that the node has not taken, beyond which no request is added. */
+const MAX_BACKLOG_BYTES = 16 * 1_024 * 1_024;
 const PING = emptyFrame('ping');
 const CLIENT_NAME = '@datawarehouse/client 0.1.0';
 
@@ -43,6 +45,8 @@ export interface AnswerHandler {
 export interface ConnectionListener {
   onWelcome(welcome: ServerWelcome): void;
   onTopology(topology: ClusterTopology): void;
+  /** The node has taken everything: there is room again. */
+  onDrained(): void;
   /** The connection is over. Whoever waited for an answer has been told. */
   onClosed(error: DwClientError): void;
 }
@@ -75,6 +79,7 @@ export class Connection {
     );
     socket.on('data', (chunk: Buffer) => this.take(chunk));
     socket.on('error', (error) => this.close(connectionLost(endpoint, error.message)));
+    socket.on('drain', () => listener.onDrained());
     socket.on('close', () => this.close(connectionLost(endpoint, 'the node closed it')));
   }
 
@@ -85,7 +90,9 @@ export class Connection {
 
   /** Whether requests may be made: it is open, and the node takes more. */
   get hasRoom(): boolean {
-    return this.welcome !== undefined && !this.over && this.waiting.size < this.welcome.maxInFlight;
+    if (this.welcome === undefined || this.over || this.waiting.size >= this.welcome.maxInFlight)
+      return false;
+    return this.socket.writableLength + (this.frame?.bytes ?? 0) < MAX_BACKLOG_BYTES;
   }
 
   /** What the node said of itself; undefined before that. */

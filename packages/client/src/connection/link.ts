@@ -1,9 +1,8 @@
 // The way to one node: connected, connecting, or waiting for the next try. It dials when it is asked to and not before,
 // so that a client of many nodes has connections to those it needs.
 
-import { connect as connectTcp } from 'node:net';
+import { connect as connectTcp, isIP } from 'node:net';
 import { connect as connectTls } from 'node:tls';
-import { isIP } from 'node:net';
 import type { ClusterTopology, ServerWelcome } from '@datawarehouse/sdk/client-protocol';
 import type { DwClientError } from '../errors.js';
 import { connectionLost } from '../errors.js';
@@ -17,6 +16,8 @@ const RETRY = { firstMs: 25, longestMs: 2_000 };
 export interface LinkListener {
   onOpen(link: Link, welcome: ServerWelcome): void;
   onTopology(topology: ClusterTopology): void;
+  /** The node takes more again. */
+  onDrained(): void;
   /** The connection, or the try to make one, has failed. */
   onDown(link: Link, error: DwClientError): void;
 }
@@ -69,6 +70,7 @@ export class Link {
         this.listener.onOpen(this, welcome);
       },
       onTopology: (topology) => this.listener.onTopology(topology),
+      onDrained: () => this.listener.onDrained(),
       onClosed: (error) => this.down(error),
     });
     this.state = { kind: 'connecting', connection, since: this.now() };

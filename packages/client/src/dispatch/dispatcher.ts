@@ -52,6 +52,8 @@ export class Dispatcher {
   private queueHead = 0;
   private parked: Call[] = [];
   private unparking = false;
+  /** Whether a call was parked for want of room. */
+  private starved = false;
   private readonly listeners: (() => void)[] = [];
   private inFlight = 0;
   private timer: NodeJS.Timeout | undefined;
@@ -133,7 +135,11 @@ export class Dispatcher {
     const leader = this.view.leader(group);
     const link = leader === undefined ? undefined : this.linkOf(leader);
     const connection = link?.connection;
-    if (connection !== undefined) return connection.hasRoom ? { connection, relay: false } : undefined;
+    if (connection?.hasRoom === true) return { connection, relay: false };
+    if (connection !== undefined) {
+      this.starved = true;
+      return undefined;
+    }
     if (link?.connect() === true) return undefined;
     const other = this.anyConnection();
     return other === undefined ? undefined : { connection: other, relay: true };
@@ -203,6 +209,7 @@ export class Dispatcher {
     if (call.writes && call.place === undefined && this.options.sessions) {
       call.place = this.sessions.take(call.group);
       if (call.place === undefined) {
+        this.starved = true;
         this.park(call);
         return;
       }
@@ -318,6 +325,13 @@ export class Dispatcher {
     if (this.links.size > 0 && this.anyConnection() === undefined) this.connectSomewhere();
   }
 
+  /** Calls that were parked because a connection or a session was full may go on. */
+  private roomAgain(): void {
+    if (!this.starved) return;
+    this.starved = false;
+    this.unparkSoon();
+  }
+
   private unparkSoon(): void {
     if (this.unparking) return;
     this.unparking = true;
@@ -351,8 +365,7 @@ export class Dispatcher {
     if (wasQueued) return;
     this.inFlight--;
     this.takeQueued();
-    // Room in a session, perhaps.
-    if (call.place !== undefined && this.parked.length > 0 && call.place.session.hasRoom) this.unparkSoon();
+    this.roomAgain();
     if (this.live.size === 0) for (const resolve of this.whenIdle.splice(0)) resolve();
   }
 
@@ -385,6 +398,7 @@ export class Dispatcher {
     const link = new Link(address, this.options, this.now, {
       onOpen: (opened, welcome) => this.opened(opened, welcome),
       onTopology: (topology) => this.learn(topology),
+      onDrained: () => this.roomAgain(),
       onDown: (_link, error) => this.down(error),
     });
     this.links.set(endpoint, link);
