@@ -5,7 +5,7 @@ import type { AppliedEntry, IDiskStateMachine, IStateMachine } from '@datawareho
 import { crc32, errorMessage, isDwError } from '@datawarehouse/sdk';
 import { ByteReader } from '../codec/byte-reader.js';
 import { ByteWriter } from '../codec/byte-writer.js';
-import { ChunkQueue } from '../engine/chunk-queue.js';
+import { ChunkQueue } from './chunk-queue.js';
 import { queryFailed, queryUnsupported, stateMachineMisbehaved } from '../state/errors.js';
 import type { Outcome } from '../state/outcome.js';
 import { MAX_RESULT_BYTES } from '../state/outcome.js';

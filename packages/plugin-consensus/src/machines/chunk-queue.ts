@@ -1,4 +1,4 @@
-// Chunks that arrive from a peer and are pulled by whoever writes them, with the sender held back in between: at most
+// Chunks that the engine reads from a snapshot and a state machine pulls, with the engine held back in between: at most
 // one chunk waits.
 
 /** A one-place queue between a pushing and a pulling side. */
