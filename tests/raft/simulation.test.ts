@@ -8,7 +8,7 @@ import {
 } from '../../packages/plugin-consensus/src/raft/testing/simulation.test.kit.js';
 
 const only = process.env['SIMULATION_SEED'];
-const seedsPerSize = 200;
+const seedsPerSize = 120;
 
 function seedsFrom(start: number): readonly number[] {
   if (only !== undefined) return [Number(only)];
@@ -39,11 +39,11 @@ describe('a simulated group under faults', () => {
       if (only !== undefined) return;
       // The runs must have done something, else they prove nothing.
       expect(total('applied')).toBeGreaterThan(50_000);
-      expect(total('leaders')).toBeGreaterThan(600);
+      expect(total('leaders')).toBeGreaterThan(500);
       expect(total('snapshots')).toBeGreaterThan(200);
       expect(total('changes')).toBeGreaterThanOrEqual(spares > 0 ? 1_500 : 0);
       expect(total('leased')).toBeGreaterThan(30_000);
-      expect(total('reads')).toBeGreaterThan(8_000);
+      expect(total('reads')).toBeGreaterThan(5_000);
       expect(total('lostWrites')).toBeGreaterThan(500);
     });
   }
