@@ -12,6 +12,9 @@ const OPERATIONS = ['put', 'get'];
 /** Wanted ratios to etcd, by operation and callers. */
 const TARGETS = { put: { 1: 1, 64: 2, 256: 3, 1_000: 3 }, get: { 1: 3, 16: 3, 64: 3, 256: 3, 1_000: 3 } };
 
+const HTTP_TARGETS = { put: { 1: 1, 16: 1, 64: 1, 256: 1, 1_000: 1 } };
+const DEFAULT_SYSTEMS = ['etcd', 'shared', 'own'];
+
 const ms = (value) => `${value.toFixed(value < 10 ? 2 : 1)} ms`;
 const shown = ({ perSecond, p50, p99, errors, cores }) =>
   `${perSecond.toFixed(0)}/s  p50 ${ms(p50)}  p99 ${ms(p99)}${errors > 0 ? `  errors ${errors}` : ''}  generator ${cores.toFixed(2)} cores`;
@@ -23,6 +26,8 @@ async function measure(start, kind, options) {
   try {
     for (const operation of options.operations ?? OPERATIONS) {
       for (const callers of options.levels ?? LEVELS) {
+        // The load generator has no other operation over HTTP.
+        if (cluster.kind === 'http1' && kind === undefined && operation !== 'put') continue;
         found[`${operation} ${callers}`] = await runLoad({
           kind: kind ?? cluster.kind,
           operation,
@@ -48,8 +53,9 @@ export async function run(options = { seconds: 4, warmupSeconds: 1.5, rounds: 2 
     ['etcd', version && startEtcd, undefined],
     ['shared', startDw, 'client-shared'],
     ['own', startDw, 'client-own'],
-  ].filter(([name, start]) => start && (options.systems ?? [name]).includes(name));
-  const best = { etcd: {}, shared: {}, own: {} };
+    ['http', startDw, undefined],
+  ].filter(([name, start]) => start && (options.systems ?? DEFAULT_SYSTEMS).includes(name));
+  const best = { etcd: {}, shared: {}, own: {}, http: {} };
   const probes = [];
   for (let round = 0; round < options.rounds; round++) {
     for (const [name, start, kind] of systems) {
@@ -77,11 +83,12 @@ export async function run(options = { seconds: 4, warmupSeconds: 1.5, rounds: 2 
       for (const [name, what] of [
         ['shared', 'one client'],
         ['own', 'a client each'],
+        ['http', 'HTTP'],
       ]) {
         const figures = best[name][line];
         if (figures === undefined) continue;
         const ratio = etcd && figures.perSecond / etcd.perSecond;
-        const target = TARGETS[operation][callers];
+        const target = (name === 'http' ? HTTP_TARGETS : TARGETS)[operation]?.[callers];
         rows.push({
           name: `${operation}s, ${callers} callers, ${what}`,
           value: shown(figures),
