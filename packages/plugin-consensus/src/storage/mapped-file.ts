@@ -5,6 +5,10 @@
 // map, and reading what was unmapped. So: only sealed files are mapped, which nobody cuts (a removed file stays whole
 // until it is unmapped); a view never leaves this folder, its bytes are copied out; and unmapping is left to the
 // garbage collector, which knows that no view is left.
+//
+// A fourth cannot be ruled out: a mapped page that the disk cannot read any more ends the process, where a read by position
+// gives an error and makes one group damaged. Mapped are the newest segments, which mostly are in memory; who would
+// rather be slower than take this risk sets the limit `hotSegments` to 0.
 
 import { createRequire } from 'node:module';
 
