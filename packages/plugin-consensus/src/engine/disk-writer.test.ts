@@ -92,4 +92,18 @@ describe('DiskWriter', () => {
     expect(durable).toEqual([]);
     expect(failures).toHaveLength(1);
   });
+
+  it('writes nothing any more of a replica that was closed, and everything of the others', async () => {
+    const { writes, writer } = setUp();
+    const closed = { id: 'a' };
+    // One commit index that waits for a write, one append that waits for the end of the turn.
+    writer.add({ group: closed, append: append(false, hard(3)) });
+    writer.flush();
+    writer.add({ group: closed, append: append(true, hard(4)) });
+    writer.add({ group: { id: 'b' }, append: append(true) });
+    writer.forget(closed);
+    writer.flush();
+    expect(writes[0]!.what.map(({ groupId }) => groupId)).toEqual(['b']);
+    expect(writer.takeLazy()).toEqual([]);
+  });
 });
