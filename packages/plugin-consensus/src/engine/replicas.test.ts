@@ -58,6 +58,25 @@ describe('a group of a running node', () => {
     await cluster.put('n1', 'k', 'v');
   });
 
+  it('is said to have no replica here once it is destroyed, and begins with nothing when it is opened again', async () => {
+    cluster = await TestCluster.start({ groups: 1 });
+    const key = cluster.keyOf('group-1');
+    await cluster.put('n1', key, 'v');
+    const follower = cluster.ids.find((id) => id !== cluster.leaderOf('group-1'))!;
+    const { engine, router, storage } = cluster.node(follower);
+    await cluster.settle(engine.destroyGroup('group-1'));
+    expect(storage.groupIds).toEqual([]);
+    await expect(router.local.propose('group-1', 'opaque', Buffer.from('x'), 1e9)).rejects.toMatchObject({
+      code: 'no-replica',
+      retryable: true,
+    });
+    // Its clients are served by the others.
+    expect(await cluster.get(follower, key)).toBe('v');
+    // Without a vote: what it had is gone.
+    const empty = await cluster.settle(engine.openGroup('group-1', bootstrapConf([])));
+    expect([empty.lastApplied, empty.term]).toEqual([0, 0]);
+  });
+
   it('does what is asked of it in order, and opening twice opens once', async () => {
     cluster = await TestCluster.start({ groups: 1 });
     const { engine } = cluster.node('n2');
