@@ -111,6 +111,28 @@ describe('a client that keeps to the protocol', () => {
     expect(client.answers.map(({ id }) => id)).toEqual(Array.from({ length: 200 }, (_, n) => n + 1));
   });
 
+  it('has its writes proposed under their place in its session, so that a second try is known', async () => {
+    const { number, backend } = await serve();
+    const client = await welcome(number);
+    const session = { id: 77, sequence: 5, lowestOpen: 3 };
+    const write = { key: 'a', condition: undefined, session };
+    client.ask(
+      1,
+      { op: 'open-session', group: 'g' },
+      { op: 'put', value: Buffer.from('v'), ...write },
+      { op: 'delete', ...write },
+      put('b'),
+    );
+    await client.until(() => client.answers.length === 4);
+    expect(readNumber(client.answers[0]?.body ?? Buffer.alloc(0))).toBe(77);
+    expect(backend.proposed).toEqual([
+      'open-session',
+      'session-command 77,5,3',
+      'session-command 77,5,3',
+      'command',
+    ]);
+  });
+
   it('has its own time-outs obeyed, up to those of the node', async () => {
     const { number, backend } = await serve();
     const client = await welcome(number);

@@ -39,6 +39,8 @@ export class FakeBackend implements ClientBackend {
   /** Writes and reads that wait, each with what carries it out. */
   readonly waiting: (() => void)[] = [];
   readonly deadlines: number[] = [];
+  /** What was proposed: the kind of each entry, and its place in a session. */
+  readonly proposed: string[] = [];
   abandoned = 0;
   /** Whether what comes is carried out at once. */
   immediate = true;
@@ -82,6 +84,7 @@ export class FakeBackend implements ClientBackend {
     done: (result: ProposalResult) => void,
   ): () => void {
     this.deadlines.push(deadline);
+    this.proposed.push(kind === 'session-command' ? placeOf(data) : kind);
     this.later(() => {
       if (kind === 'open-session') {
         done({ ok: true, index: 1, outcome: { status: 'session-opened', session: 77 } });
@@ -166,6 +169,11 @@ export class FakeBackend implements ClientBackend {
     this.waiting.push(work);
     if (this.immediate) queueMicrotask(() => this.release());
   }
+}
+
+function placeOf(data: Uint8Array): string {
+  const { session, sequence, lowestWanted } = decodeSessionCommand(data);
+  return `session-command ${session},${sequence},${lowestWanted}`;
 }
 
 /** A log that keeps nothing. */
