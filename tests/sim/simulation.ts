@@ -92,11 +92,14 @@ class World {
     this.prng = prng;
     this.trace = new Trace(options.write);
     this.scheduler = new Scheduler(this.trace, () => this.look());
-    this.checks = new Checks((violation) => this.scheduler.fail(violation));
+    this.checks = new Checks(
+      () => this.scheduler.now,
+      (violation) => this.scheduler.fail(violation),
+    );
     const count = options.nodes ?? prng.pick([3, 3, 3, 3, 4, 5, 5]);
     const ids = Array.from({ length: count }, (_, n) => `n${n + 1}`);
     const voters = count >= 5 ? prng.pick([3, 5]) : 3;
-    const placements = placeGroups(ids, prng.pick([1, 1, 2, 3]), voters);
+    const placements = placeGroups(ids, prng.pick([1, 1, 1, 1, 2, 3]), voters);
     const ring = new HashRing(placements.map(({ id }) => id));
     const network = new SimNetwork(ids, this.scheduler, this.owner, this.trace, prng.stream('network'));
     this.setting = {
@@ -109,6 +112,7 @@ class World {
       groupOf: (key) => ring.groupOf(key),
       limits: {
         ...DEFAULTS,
+        minElectionTimeoutMs: prng.pick([150, 400, 1_000]),
         snapshotEntries: prng.pick([20, 60, 100_000]),
         maxCacheEntries: prng.pick([0, 5, 30]),
         snapshotLogBytes: prng.pick([20_000, 10_000_000]),
@@ -137,7 +141,7 @@ class World {
       {
         clients: prng.pick([2, 3, 5]),
         keys: prng.pick([2, 4, 8]),
-        pauseMs: prng.pick([100, 400, 1_000]),
+        pauseMs: prng.pick([150, 500, 1_500]),
         once: 0.3,
       },
       this.setting.groupOf,

@@ -26,7 +26,10 @@ export class Checks {
   private readonly engines: (readonly [string, Owner, MultiRaftEngine])[] = [];
 
   /** @param fail Ends the run; what is thrown in the product's own promises would be taken for its failure. */
-  constructor(private readonly fail: (violation: unknown) => void) {}
+  constructor(
+    private readonly now: () => number,
+    private readonly fail: (violation: unknown) => void,
+  ) {}
 
   /** The record of a group. */
   group(id: string): GroupRecord {
@@ -68,6 +71,16 @@ export class Checks {
       const what = `${node} leads term ${group.term} of ${group.id}; ${other} has a lease for ${leaseMs} ms`;
       throw new Violation('leases never overlap', what);
     }
+  }
+
+  /** A leader that others have replaced without its knowing must not answer reads alone any more. */
+  private noLeaseOfOldTerm(node: string, life: Owner, group: RaftGroup): void {
+    const { newestTerm } = this.group(group.id);
+    if (group.term >= newestTerm || life.pausedUntil + CLOCK_LOOK_MS > this.now()) return;
+    const { leaseMs } = group.raft;
+    if (leaseMs <= CLOCK_LOOK_MS) return;
+    const what = `${node} holds a lease of term ${group.term} of ${group.id} for ${leaseMs} ms; ${newestTerm} is led`;
+    throw new Violation('leases never overlap', what);
   }
 
   /** The storage as the engine shall see it: what it finds and what it calls durable is taken note of. */
@@ -131,6 +144,7 @@ export class Checks {
         seen.add(group);
         this.watchGroup(node, life, group);
       }
+      if (group.isLeader && life.alive) this.guard(() => this.noLeaseOfOldTerm(node, life, group));
       wake(group);
     };
   }

@@ -31,6 +31,8 @@ export class GroupRecord {
   /** For each index and term ever in a log: what it holds, and the term before it. */
   private readonly logged = new Map<string, { readonly sum: number; readonly before: number | undefined }>();
   private readonly states: (string | undefined)[] = [];
+  /** The highest term that anybody was seen to lead. */
+  newestTerm = 0;
   private readonly votes = new Map<string, string>();
 
   constructor(readonly id: string) {}
@@ -56,6 +58,7 @@ export class GroupRecord {
     if (other === node) return;
     if (other !== undefined) this.broken('election safety', `${other} and ${node} both lead term ${term}`);
     this.leaders.set(term, node);
+    this.newestTerm = Math.max(this.newestTerm, term);
     const log = this.replica(node).issued;
     for (let index = log.snapshotIndex + 1; index < this.committed.length; index++) {
       const entry = this.committed[index];

@@ -58,6 +58,7 @@ export class SimNetwork {
   join(transport: SimTransport): void {
     const id = transport.localId;
     this.open.set(id, transport);
+    for (const peer of this.others(id)) Object.assign(this.link(peer, id).queued, { control: 0, bulk: 0 });
     for (const peer of this.others(id)) {
       this.disconnect(id, peer);
       this.reconnectLater(id, peer);
@@ -150,14 +151,11 @@ export class SimNetwork {
     if (receiver === undefined) return;
     const { queued } = this.link(from.localId, to);
     queued[lane]++;
-    this.scheduler.schedule(this.owner, delay, 'deliver', () => {
-      queued[lane]--;
-      // To the process that it was sent to, in its own time.
+    // In the receiver's own time: a process that is paused takes nothing in. One that has ended never does.
+    this.scheduler.schedule(receiver.owner, delay, 'receive', () => {
+      queued[lane] = Math.max(0, queued[lane] - 1);
       if (this.open.get(to) !== receiver || this.down.has(pairOf(from.localId, to))) return;
-      if (this.link(from.localId, to).cut) return;
-      this.scheduler.schedule(receiver.owner, 0, 'receive', () =>
-        receiver.receive(from.localId, lane, frame),
-      );
+      if (!this.link(from.localId, to).cut) receiver.receive(from.localId, lane, frame);
     });
   }
 
