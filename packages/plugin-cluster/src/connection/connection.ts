@@ -253,7 +253,8 @@ export class Connection {
     this.options.budget.take(this.queue.append(type, channel, correlation, payload));
     if (this.flushScheduled || this.held || this.writing !== undefined) return;
     this.flushScheduled = true;
-    setImmediate(this.flush);
+    // After all promises that are settled now: the answers to everything that one read brought share a write.
+    process.nextTick(this.flush);
   }
 
   private readonly flush = (): void => {

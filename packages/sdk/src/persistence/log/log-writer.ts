@@ -3,7 +3,7 @@
 // final: everything that waits is refused, and nothing is accepted any more.
 
 import type { DwError } from '../../errors/index.js';
-import { nextTurn, type Clock, type TimerHandle } from '../../time/index.js';
+import type { Clock, TimerHandle } from '../../time/index.js';
 import { type RandomBytes, randomSalt } from './random-ids.js';
 import { logClosed, logFailed, logFull, logRecordTooLarge } from '../errors.js';
 import type { Deferred } from './deferred.js';
@@ -213,8 +213,8 @@ export class LogWriter {
   async #run(): Promise<void> {
     try {
       do {
-        // Whoever the last commit woke appends before the next batch is taken: all of a turn share one sync.
-        await nextTurn(this.#start.clock);
+        // Whoever the last commit woke appends before the next batch is taken: all of them share one sync.
+        await promisesTaken();
       } while (await this.#step());
     } catch (error) {
       this.#fail(error);
@@ -405,4 +405,14 @@ async function doing<T>(what: string, work: Promise<T>): Promise<T> {
   } catch (error) {
     throw error instanceof Failure ? error : new Failure(what, error);
   }
+}
+
+/**
+ * Resolves when everything that follows from promises settled so far has run. A turn of the event loop would gather
+ * more, but what comes in the next turn can share the next sync, and the first append need not wait for it.
+ */
+function promisesTaken(): Promise<void> {
+  return new Promise((resolve) => {
+    process.nextTick(resolve);
+  });
 }
