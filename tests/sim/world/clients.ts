@@ -1,7 +1,7 @@
 // The clients of a simulation: each calls a node's key-value store as an HTTP client would, one operation after another,
 // and remembers what it was told. Whoever hears nothing, or hears that nobody knows, knows nothing.
 
-import { isDwError } from '@datawarehouse/sdk';
+import { type CommandIdentity, type GroupSession, isDwError } from '@datawarehouse/sdk';
 import type { KeyValueState } from '../../../packages/plugin-consensus/src/state/key-value-state.js';
 import type { HistoryEntry } from '../../linearizability/checker.js';
 import type { Operation, Outcome } from '../../linearizability/model.js';
@@ -45,7 +45,7 @@ export interface Load {
   readonly keys: number;
   /** Mean ms between the end of an operation and the next one of the client. */
   readonly pauseMs: number;
-  /** Share of writes with an idempotency key, which the client repeats until it knows. */
+  /** Share of writes in a session or with an idempotency key, which the client repeats until it knows. */
   readonly once: number;
 }
 
@@ -54,6 +54,8 @@ export class Clients {
   readonly history: HistoryEntry[] = [];
   readonly counts = { done: 0, unknown: 0, refused: 0 };
   private serial = 0;
+  /** The sessions that are open, by client and group, with the sequence used last. */
+  private readonly sessions = new Map<string, GroupSession & { sequence: number }>();
   private stopping = false;
   private running = 0;
 
@@ -112,9 +114,11 @@ export class Clients {
     }
   }
 
-  /** A write with an idempotency key, at one node after another until its outcome is known: it happens once. */
+  /** A write that has an identity, at one node after another until its outcome is known: it happens once. */
   private async persist(client: number, key: string, operation: Operation): Promise<Told> {
-    const id = `i${client}-${this.serial}`;
+    const id = (this.prng.chance(0.5) ? await this.place(client, key) : undefined) ?? {
+      idempotencyKey: `i${client}-${this.serial}`,
+    };
     const calledAt = this.scheduler.now;
     let unknown = false;
     let told: Told = { kind: 'unknown' };
@@ -128,6 +132,47 @@ export class Clients {
     if (told.kind === 'refused' && unknown) told = { kind: 'unknown' };
     this.remember(client, key, operation, told, calledAt);
     return told;
+  }
+
+  /**
+   * The next place in the client's session in the group of a key, which is opened at the first need. Earlier commands
+   * are acknowledged: a copy of one that is still on its way must not be applied any more. Undefined when no session
+   * could be opened.
+   */
+  private async place(client: number, key: string): Promise<CommandIdentity | undefined> {
+    const group = this.groupOf(key);
+    const name = `${client} ${group}`;
+    let session = this.sessions.get(name);
+    if (session === undefined) {
+      const opened = await this.openSession(this.prng.pick(this.nodes), group);
+      if (opened === undefined) return undefined;
+      session = { ...opened, sequence: 0 };
+      this.sessions.set(name, session);
+    }
+    const sequence = ++session.sequence;
+    return { session: { group, session: session.session, sequence, lowestWanted: sequence } };
+  }
+
+  private openSession({ life }: SimNode, group: string): Promise<GroupSession | undefined> {
+    const store = life?.store;
+    if (life === undefined || store === undefined) return Promise.resolve(undefined);
+    return new Promise((resolve, reject) => {
+      const settle = (opened: GroupSession | undefined): void => {
+        timer.cancel();
+        life.onEnd.delete(lost);
+        resolve(opened);
+      };
+      // One that was opened without the client's knowledge is never used.
+      const lost = (): void => settle(undefined);
+      const timer = this.scheduler.schedule(this.owner, CALL_TIMEOUT_MS, 'client gives up', lost);
+      life.onEnd.add(lost);
+      this.scheduler.schedule(life, 0, 'request', () => {
+        store.openSessionAsync({ group }).then(settle, (error: unknown) => {
+          if (isDwError(error)) settle(undefined);
+          else reject(error as Error);
+        });
+      });
+    });
   }
 
   private choose(client: number, version: number | undefined): Operation {
@@ -156,7 +201,12 @@ export class Clients {
   }
 
   /** One call to one node. Its process may end meanwhile, or never answer. */
-  private call(node: SimNode, key: string, operation: Operation, id: string | undefined): Promise<Told> {
+  private call(
+    node: SimNode,
+    key: string,
+    operation: Operation,
+    id: CommandIdentity | undefined,
+  ): Promise<Told> {
     const { life } = node;
     if (life?.store === undefined) return Promise.resolve({ kind: 'refused', code: 'connection-refused' });
     const { store } = life;
@@ -209,10 +259,10 @@ export class Clients {
     store: NonNullable<NonNullable<SimNode['life']>['store']>,
     key: string,
     operation: Operation,
-    id: string | undefined,
+    id: CommandIdentity | undefined,
     signal: AbortSignal,
   ): Promise<Told> {
-    const options = id === undefined ? { signal } : { signal, idempotencyKey: id };
+    const options = { signal, ...id };
     try {
       switch (operation.kind) {
         case 'get': {
