@@ -3,7 +3,7 @@
 
 import { spawn } from 'node:child_process';
 import { cp, mkdir, mkdtemp, readFile, readdir, readlink, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ROOT } from '../support/processes.js';
@@ -27,12 +27,35 @@ const bugs = await Promise.all(
   files.map(async (name) => JSON.parse(await readFile(join(here, name), 'utf8')) as SeededBug),
 );
 
-let copy = '';
+/** Copies of the project in which bugs may be seeded: one for each core, up to two, so that as many run at once. */
+const copies: string[] = [];
+/** Copies that nobody uses, and those who wait for one. */
+const free: string[] = [];
+const waiting: ((copy: string) => void)[] = [];
+
+function takeCopy(): Promise<string> {
+  const copy = free.pop();
+  return copy === undefined ? new Promise((resolve) => waiting.push(resolve)) : Promise.resolve(copy);
+}
+
+function giveCopy(copy: string): void {
+  const next = waiting.shift();
+  if (next === undefined) free.push(copy);
+  else next(copy);
+}
+
+beforeAll(async () => {
+  for (let n = 0; n < Math.min(2, availableParallelism()); n++) {
+    const copy = await copyProject();
+    copies.push(copy);
+    free.push(copy);
+  }
+});
 
 /** Copies the sources; dependencies are linked, the workspace's own packages are those of the copy. */
-beforeAll(async () => {
+async function copyProject(): Promise<string> {
   // Beside the root's own parent, so that relative paths to data outside the project hold in the copy, too.
-  copy = await mkdtemp(join(tmpdir(), 'dw-seeded-'));
+  const copy = await mkdtemp(join(tmpdir(), 'dw-seeded-'));
   const project = join(copy, 'project');
   await mkdir(project);
   for (const name of ['package.json', 'vitest.config.ts', 'tsconfig.json', 'tsconfig.base.json']) {
@@ -56,10 +79,11 @@ beforeAll(async () => {
     await symlink(target, join(modules, '@datawarehouse', name));
   }
   await symlink(join(ROOT, '..', 'shared'), join(copy, 'shared'));
-});
+  return copy;
+}
 
 afterAll(async () => {
-  await rm(copy, { recursive: true, force: true });
+  for (const copy of copies) await rm(copy, { recursive: true, force: true });
 });
 
 /** A bug that makes a test loop for ever is not caught by it: the test must fail. */
@@ -70,8 +94,8 @@ interface Report {
   readonly numTotalTests: number;
 }
 
-/** Runs vitest in the copy and resolves with its report. */
-async function vitest(args: readonly string[]): Promise<Report> {
+/** Runs vitest in a copy and resolves with its report. */
+async function vitest(copy: string, args: readonly string[]): Promise<Report> {
   const output = join(copy, 'report.json');
   await rm(output, { force: true });
   const child = spawn(
@@ -112,20 +136,30 @@ describe('each seeded bug is killed', () => {
     expect(bugs.length).toBeGreaterThanOrEqual(5);
   });
 
-  it.each(bugs.map((bug) => [bug.name, bug] as const))('%s', async (_name, bug) => {
-    const path = join(copy, 'project', bug.file);
-    const source = await readFile(path, 'utf8');
-    expect(source.split(bug.find).length - 1, `"${bug.find}" occurs once in ${bug.file}`).toBe(1);
-    await writeFile(
-      path,
-      source.replace(bug.find, () => bug.replace),
-    );
+  it.concurrent.each(bugs.map((bug) => [bug.name, bug] as const))('%s', async (_name, bug) => {
+    const copy = await takeCopy();
     try {
-      const report = await vitest(bug.killedBy);
-      expect(report.numTotalTests, 'tests ran').toBeGreaterThan(0);
-      expect(report.numFailedTests, `a test of "${bug.property}" fails`).toBeGreaterThan(0);
+      await kill(copy, bug);
     } finally {
-      await writeFile(path, source);
+      giveCopy(copy);
     }
   });
 });
+
+/** Seeds a bug into a copy, sees that a test fails there, and takes it out again. */
+async function kill(copy: string, bug: SeededBug): Promise<void> {
+  const path = join(copy, 'project', bug.file);
+  const source = await readFile(path, 'utf8');
+  expect(source.split(bug.find).length - 1, `"${bug.find}" occurs once in ${bug.file}`).toBe(1);
+  await writeFile(
+    path,
+    source.replace(bug.find, () => bug.replace),
+  );
+  try {
+    const report = await vitest(copy, bug.killedBy);
+    expect(report.numTotalTests, 'tests ran').toBeGreaterThan(0);
+    expect(report.numFailedTests, `a test of "${bug.property}" fails`).toBeGreaterThan(0);
+  } finally {
+    await writeFile(path, source);
+  }
+}

@@ -58,12 +58,10 @@ export function planRecovery(groupId: string, survivors: readonly Survivor[]): R
     );
 
   const voters = [...new Set([...conf.voters, ...conf.votersOutgoing])].toSorted();
-  const full = survivors.filter(({ node }) => voters.includes(node) && !conf.witnesses.includes(node));
-  const learners = survivors.filter(({ node }) => conf.learners.includes(node));
-  const chosen = best(
-    full.length > 0 ? full : learners,
-    (a, b) => a.lastTerm - b.lastTerm || a.lastIndex - b.lastIndex,
-  );
+  // A learner may have more of the log than any voter that is left.
+  const members = new Set([...voters, ...conf.learners]);
+  const full = survivors.filter(({ node }) => members.has(node) && !conf.witnesses.includes(node));
+  const chosen = best(full, (a, b) => a.lastTerm - b.lastTerm || a.lastIndex - b.lastIndex);
   if (chosen === undefined)
     throw recoveryImpossible(groupId, 'only witnesses are left, and they have no data');
 
