@@ -169,7 +169,7 @@ export class Clients {
       this.scheduler.schedule(life, 0, 'request', () => {
         store.openSessionAsync({ group }).then(settle, (error: unknown) => {
           if (isDwError(error)) settle(undefined);
-          else reject(error as Error);
+          else reject(error);
         });
       });
     });
