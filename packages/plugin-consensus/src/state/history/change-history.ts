@@ -3,13 +3,14 @@
 // started or was given a snapshot, and says so when a watcher asks for more.
 
 /**
- * Changes that a group keeps at most. At ten thousand writes a second it is ten seconds, in which a watcher that lost
- * its connection finds another one.
+ * Changes that a group keeps at most. At three thousand writes a second to the group it is ten seconds, in which a
+ * watcher that lost its connection finds another one; what a busy group keeps more than that is memory that never
+ * serves anybody.
  */
-export const MAX_CHANGES = 100_000;
+export const MAX_CHANGES = 32_768;
 
 /** Bytes of keys and values that the changes of a group may hold: values that were overwritten live on in them. */
-export const MAX_CHANGE_BYTES = 32 * 1_024 * 1_024;
+export const MAX_CHANGE_BYTES = 12 * 1024 * 1_024;
 
 /** Changes looked at in one go: well under a millisecond. */
 export const MAX_SCAN = 2_048;
