@@ -59,13 +59,18 @@ export class Checks {
     });
   }
 
-  /** Nobody leads while another one may still answer reads alone. */
+  /**
+   * Nobody leads a later term while another one may still answer reads alone. One that wins an old term late, because its
+   * vote for itself took long to reach the disk, is no harm to the lease of a later one: a quorum is in that term already,
+   * so nothing of the old term can commit.
+   */
   private noOtherLease(node: string, group: RaftGroup): void {
     for (const [other, life, engine] of this.engines) {
+      if (other === node || !life.alive || engine.failure !== undefined) continue;
       // One that stands still looks at its clock before it answers anything.
-      if (other === node || !life.alive || life.pausedUntil > 0 || engine.failure !== undefined) continue;
+      if (life.pausedUntil + CLOCK_LOOK_MS > this.now()) continue;
       const there = engine.group(group.id);
-      if (there === undefined || !there.isLeader) continue;
+      if (there === undefined || !there.isLeader || there.term >= group.term) continue;
       const { leaseMs } = there.raft;
       if (leaseMs <= CLOCK_LOOK_MS) continue;
       const what = `${node} leads term ${group.term} of ${group.id}; ${other} has a lease for ${leaseMs} ms`;

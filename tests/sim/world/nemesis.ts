@@ -191,7 +191,11 @@ export class Nemesis {
 
   pause(): void {
     const { life } = this.someNode();
-    if (life !== undefined) life.pausedUntil = this.victims.scheduler.now + Math.min(3_000, this.someTime());
+    if (life === undefined) return;
+    const until = this.victims.scheduler.now + Math.min(3_000, this.someTime());
+    // A pause within a longer one does not shorten it: what was put off to the end of that would stay put off, timers
+    // above all, while the rest of the process runs.
+    life.pausedUntil = Math.max(life.pausedUntil, until);
   }
 
   troubleDisk(trouble: (disk: SimNode['disk']['trouble']) => void): void {

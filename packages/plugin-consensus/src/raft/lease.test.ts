@@ -159,6 +159,31 @@ describe('a lease', () => {
     expect(answersAlone(network)).toBe(false);
   });
 
+  it('stands while another one wins an older term late, and that one gets none', () => {
+    const network = group();
+    // The vote of b for itself does not reach the disk for long, and only c hears of its candidacy.
+    network.holdDisk('b');
+    network.lose = ({ from, to }) => from === 'b' && to === 'a';
+    network.core('b').campaign();
+    network.settle();
+    expect(network.core('c').status()).toMatchObject({ term: 1, vote: 'b' });
+    network.isolate('b');
+    network.core('a').step(makeMessage({ type: 'append-response', from: 'c', to: 'a', term: 1 }));
+    network.elect('a');
+    setTime(network, 10);
+    network.tick('a');
+    expect(network.core('a').holdsLease).toBe(true);
+    network.releaseDisk('b');
+    network.handle('b');
+    expect(network.core('b')).toMatchObject({ isLeader: true, term: 1 });
+    expect(network.core('a')).toMatchObject({ isLeader: true, term: 2, holdsLease: true });
+    network.heal();
+    network.tick('b');
+    expect(network.core('b').holdsLease).toBe(false);
+    expect(network.core('b').isLeader).toBe(false);
+    expect(network.core('a').holdsLease).toBe(true);
+  });
+
   it('cannot be while the leader does not know the time', () => {
     const network = new Network(ids, {
       checkQuorum: true,
