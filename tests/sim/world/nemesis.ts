@@ -299,13 +299,15 @@ export class Nemesis {
   private isBack(node: SimNode): boolean {
     const votes = this.wiped.get(node.id);
     const { life } = node;
-    if (votes === undefined || life?.engine === undefined || life.replicas?.obstacle !== undefined)
-      return false;
-    const { engine } = life;
+    if (votes === undefined || life?.engine === undefined || life.replicas === undefined) return false;
+    const { engine, replicas } = life;
+    if (replicas.obstacle !== undefined) return false;
     return this.victims.confs().every(({ id, voters, learners, commit }) => {
       if (learners.includes(node.id)) return false;
       if (!voters.includes(node.id)) return !votes.includes(id);
-      return (engine.group(id)?.lastApplied ?? 0) >= commit;
+      // Where nothing is committed yet, having applied nothing is not having a replica.
+      const group = engine.group(id);
+      return group !== undefined && group.lastApplied >= commit;
     });
   }
 

@@ -152,6 +152,10 @@ export class SimDisk {
   /** Another disk takes this one's place: it is empty. */
   wipe(): void {
     this.directories = new Map();
+    // What the old disk did wrong went with it. A file that is never synced again would count as wrong for ever, and
+    // each crash of the node would cost it its new disk.
+    this.misdirected = undefined;
+    this.trouble.misdirectNextWrite = false;
   }
 
   /** Nothing goes wrong any more; what was damaged stays damaged. */
