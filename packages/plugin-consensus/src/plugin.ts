@@ -131,6 +131,7 @@ export class UltimateConsensusPlugin extends ConsensusPluginBase {
       log,
       limits,
       gate: replicas.gate,
+      voteFloor: (groupId) => replicas.voteFloor(groupId),
       machines: machines.factories,
       onLeaderChanged: (group) => this.leaderChanged(group),
       onMembersChanged: (group) => this.groupsChanged(group, 'members'),

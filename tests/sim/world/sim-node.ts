@@ -162,6 +162,7 @@ export class SimNode {
       limits: () => limits,
       random: stream.unit,
       gate: replicas.gate,
+      voteFloor: (groupId) => replicas.voteFloor(groupId),
       onLeaderChanged: (group) => {
         if (group.isLeader) checks.leader(this.id, group);
         router.current?.leaderChanged();

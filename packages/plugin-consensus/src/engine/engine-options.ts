@@ -24,6 +24,8 @@ export interface EngineOptions {
   readonly machines?: ReadonlyMap<string, StateFactory>;
   /** Whose Raft messages are taken. Default: everybody's. */
   readonly gate?: PeerGate;
+  /** The index that the log of a group's replica must reach before it votes. Asked when it is opened. Default: 0. */
+  readonly voteFloor?: (groupId: string) => number;
   /** Told when a group has another leader or none. */
   readonly onLeaderChanged?: (group: RaftGroup) => void;
   /** Told when a group has other members, as of what is applied here. */

@@ -28,6 +28,7 @@ export function makeCore(
     preVote: true,
     stepDownOnRemoval: true,
     lease: LEASE_TIMES,
+    voteFloor: options.voteFloor,
     random: options.random,
     trace: (event, fields) => host.log.debug({ group: id, event, ...fields }, 'raft'),
   });

@@ -45,6 +45,8 @@ export interface GroupOptions {
   readonly heartbeatTicks: number;
   readonly random: () => number;
   readonly maxUncommittedBytes: number;
+  /** The index that the replica's log must reach before it votes. */
+  readonly voteFloor: number;
   /** The state machine that the group runs. */
   readonly machine: { readonly name: string; readonly create: StateFactory };
 }

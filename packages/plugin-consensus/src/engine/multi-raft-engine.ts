@@ -355,6 +355,7 @@ export class MultiRaftEngine implements GroupHost {
       ...ticksFor(this.timeoutMs),
       random: this.options.random ?? Math.random,
       maxUncommittedBytes: MAX_UNCOMMITTED_BYTES,
+      voteFloor: this.options.voteFloor?.(id) ?? 0,
       machine: this.machine(machine),
     });
   }

@@ -97,6 +97,14 @@ export class NodeReplicas {
     return this.acquaintances ?? { accepts: () => false, agrees: () => false };
   }
 
+  /**
+   * The index that the log of a group's replica must reach before it votes: what the leader that asked for it had
+   * applied, which is all that an earlier replica here, removed since, can have helped to commit.
+   */
+  voteFloor(groupId: string): number {
+    return this.records.of(groupId).openedAt;
+  }
+
   /** Why this node takes part in nothing; undefined when it does. */
   get refusal(): DwError | undefined {
     return this.swapped ?? this.parts?.start.refusal;

@@ -54,6 +54,45 @@ describe('an election', () => {
     expect(network.core('a').role).toBe('leader');
   });
 
+  it('gets no vote of a replica that took the place of a removed one and has not caught up with it', () => {
+    const network = new Network(['a', 'b', 'c'], { voteFloor: 2 });
+    const core = network.core('c');
+    const answers = (): string[] =>
+      network.sent
+        .filter(({ type, from }) => from === 'c' && type.endsWith('vote-response'))
+        .map(({ type }) => type);
+    const ask = (type: 'vote' | 'pre-vote', term: number): void => {
+      core.step(makeMessage({ type, from: 'a', to: 'c', term, index: 9, logTerm: 1 }));
+      network.handle('c');
+    };
+    const append = (index: number): void => {
+      const entries = [{ index, term: 1, type: 'normal' as const, data }];
+      const fields = { from: 'b', to: 'c', term: 3, index: index - 1, logTerm: index > 1 ? 1 : 0 };
+      core.step(makeMessage({ type: 'append', entries, ...fields }));
+      network.handle('c');
+    };
+    ask('pre-vote', 2);
+    ask('vote', 2);
+    core.campaign();
+    append(1);
+    ask('vote', 4);
+    expect([answers(), core.role]).toEqual([[], 'follower']);
+    core.step(
+      makeMessage({
+        type: 'append',
+        from: 'b',
+        to: 'c',
+        term: 4,
+        index: 1,
+        logTerm: 1,
+        entries: [{ index: 2, term: 1, type: 'normal', data }],
+      }),
+    );
+    network.handle('c');
+    ask('vote', 5);
+    expect(answers()).toEqual(['vote-response']);
+  });
+
   it('gives one vote a term, also after a crash', () => {
     const network = new Network(['a', 'b', 'c']);
     network.core('c').step(makeMessage({ type: 'vote', from: 'a', to: 'c', term: 1 }));

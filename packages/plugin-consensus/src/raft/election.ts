@@ -116,6 +116,11 @@ export function handleVoteRequest(state: RaftState, message: Message): void {
     state.note('vote-ignored', { from: message.from, reason: 'the promise to the last leader still stands' });
     return;
   }
+  if (state.belowVoteFloor) {
+    // Not even a refusal: by what it has forgotten, this replica might have granted it.
+    state.note('vote-ignored', { from: message.from, reason: 'the log is not what this node had before' });
+    return;
+  }
   const isPreVote = message.type === 'pre-vote';
   const responseType = isPreVote ? 'pre-vote-response' : 'vote-response';
   const mayVote =

@@ -206,8 +206,17 @@ export class RaftState {
   get promotable(): boolean {
     const self = this.tracker.progress.get(this.id);
     return (
-      self !== undefined && !self.isLearner && !self.isWitness && this.log.unstable.snapshot === undefined
+      self !== undefined &&
+      !self.isLearner &&
+      !self.isWitness &&
+      !this.belowVoteFloor &&
+      this.log.unstable.snapshot === undefined
     );
+  }
+
+  /** Whether what this node had of the group before may be more than it has now. */
+  get belowVoteFloor(): boolean {
+    return this.log.lastIndex() < (this.config.voteFloor ?? 0);
   }
 
   /** Whether something of this term is committed, so that the commit index is known to be the group's. */

@@ -241,6 +241,12 @@ export interface RaftConfig {
   readonly readOnly?: ReadMode;
   /** Leases by the clock. Without them a leader in `lease` mode trusts that check-quorum would have deposed it. */
   readonly lease?: LeaseConfig;
+  /**
+   * This replica gives no vote, and does not stand, before its log has reached this index: it has taken the place of one
+   * that was removed here, whose acknowledgements and votes it does not know. A node that has not heard of the removal
+   * may still count on them. Default 0.
+   */
+  readonly voteFloor?: number;
   /** A leader that is removed or demoted steps down when it applies that, instead of leading on. Default false. */
   readonly stepDownOnRemoval?: boolean;
   /** Append membership changes that would be refused. For conformance suites only. Default false. */

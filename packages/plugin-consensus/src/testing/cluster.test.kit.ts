@@ -130,7 +130,9 @@ export class TestCluster {
     const replicas = this.identity ? await this.openReplicas(id, storage, log) : undefined;
     const engine = new MultiRaftEngine({
       nodeId: id,
-      ...(replicas === undefined ? {} : { gate: replicas.gate }),
+      ...(replicas === undefined
+        ? {}
+        : { gate: replicas.gate, voteFloor: (groupId: string) => replicas.voteFloor(groupId) }),
       transport,
       storage,
       clock: this.clock,
