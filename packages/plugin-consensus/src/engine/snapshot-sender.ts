@@ -17,6 +17,12 @@ const WINDOW = 8;
 /** For how long the source of a transfer that broke off is kept for the next try. */
 const KEEP_SOURCE_MS = 120_000;
 
+/**
+ * What says that this source is of no use for another try: its file is damaged, its chunks are not what was announced, or
+ * the receiver has what it replaces. The next try takes the newest snapshot, which may be whole.
+ */
+const NO_USE_AGAIN = new Set(['raft-log-damaged', 'raft-snapshot-chunk-refused', 'raft-snapshot-misplaced']);
+
 /** What is sent, to whom. */
 export interface SnapshotTransfer {
   readonly groupId: string;
@@ -138,8 +144,7 @@ export class SnapshotSender {
       await this.send(transfer, source, signal);
       finished = true;
     } catch (error) {
-      // The receiver has what this replaces: a newer one, or the same by another way.
-      if (isDwError(error, 'raft-snapshot-misplaced')) finished = true;
+      if (isDwError(error) && NO_USE_AGAIN.has(error.code)) finished = true;
       throw error;
     } finally {
       if (finished || signal.aborted) await source.close();

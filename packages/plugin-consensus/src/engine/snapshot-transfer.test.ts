@@ -1,6 +1,6 @@
 // Given two nodes and a snapshot that one of them is behind.
 
-import type { IPeerTransport, Logger } from '@datawarehouse/sdk';
+import { DwError, type IPeerTransport, type Logger } from '@datawarehouse/sdk';
 import { FakeClock, MemoryNetwork, settle } from '@datawarehouse/sdk/testing';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -160,6 +160,22 @@ describe('a snapshot transfer', () => {
     both.start();
     await until(() => both.done.length > 1);
     expect(both.delivered.map(({ metadata }) => metadata.index)).toEqual([80]);
+  });
+
+  it('does not go on with a source that turned out to be damaged', async () => {
+    const both = await pair();
+    const opened = both.from.openSnapshot.bind(both.from);
+    both.from.openSnapshot = async () => {
+      const damaged = new DwError({ code: 'raft-log-damaged', message: 'a bit has flipped' });
+      return { ...(await opened()), read: () => Promise.reject(damaged) };
+    };
+    both.start();
+    await until(() => both.done.length > 0);
+    expect(both.done).toEqual([false]);
+    both.from.openSnapshot = opened;
+    both.start();
+    await until(() => both.done.length > 1);
+    expect(both.done).toEqual([false, true]);
   });
 
   it('says how far the log may be let go while it lasts', async () => {
