@@ -84,6 +84,8 @@ export class FakeNode {
   readonly hellos: { readonly token?: string }[] = [];
   /** What it says that it takes. */
   limits = { maxInFlight: 4_096, maxValueBytes: 1_000 };
+  /** Pings that were answered. */
+  pongs = 0;
   /** Answers pings. */
   alive = true;
   script: Script = plain();
@@ -179,8 +181,10 @@ export class FakeNode {
       () => 16_000_000,
       (kind, content) => {
         if (kind === 'hello') this.welcome(socket, content);
-        else if (kind === 'ping' && this.alive) socket.write(emptyFrame('pong'));
-        else if (kind === 'requests') this.serve(socket, content);
+        else if (kind === 'ping' && this.alive) {
+          this.pongs++;
+          socket.write(emptyFrame('pong'));
+        } else if (kind === 'requests') this.serve(socket, content);
       },
     );
     socket.on('data', (chunk: Buffer) => {
