@@ -224,7 +224,7 @@ describe('a request', () => {
 });
 
 describe('a request for a replica', () => {
-  const ask = (from: string, to: string, voters: readonly string[]): Promise<Buffer> => {
+  const ask = (from: string, to: string, voters: readonly string[], more = {}): Promise<Buffer> => {
     const request = {
       kind: 'open',
       groupId: GROUP,
@@ -233,6 +233,7 @@ describe('a request for a replica', () => {
       index: 1,
       replace: false,
       recovered: [],
+      ...more,
     } as const;
     const transport = cluster.network.transport(from);
     return cluster.settle(transport.request(to, REPLICA_CHANNEL, encodeReplicaRequest(request)));
@@ -254,6 +255,20 @@ describe('a request for a replica', () => {
     // Nobody made it a member: it finds that out and goes.
     await cluster.put('n1', 'k', 'v');
     await cluster.until('it is gone', () => !has('n4'), 60_000);
+  });
+
+  it('of a former leader does not empty a replica that another one has asked for since', async () => {
+    await begin();
+    await cluster.put('n1', 'k', 'v');
+    const former = others()[0] as string;
+    await change(leader(), { add: ['n4'] });
+    const { lastApplied } = cluster.node('n4').engine.group(GROUP) as { lastApplied: number };
+    const late = (index: number) => ask(former, 'n4', [former], { index, replace: true });
+    await expect(late(1)).rejects.toMatchObject({ code: 'replica-request-refused' });
+    // And the same request a second time.
+    const asked = (cluster.node('n4').replicas as NonNullable<TestNode['replicas']>).voteFloor(GROUP);
+    expect(JSON.parse((await late(asked)).toString())).toEqual({ opened: false });
+    expect(cluster.node('n4').engine.group(GROUP)?.lastApplied).toBeGreaterThanOrEqual(lastApplied);
   });
 });
 

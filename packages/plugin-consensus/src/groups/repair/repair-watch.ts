@@ -79,7 +79,9 @@ export class RepairWatch {
     // What is whole on the disk, whether it runs or not: a group that lacks its plugin has lost nothing.
     const held = storage.groupIds;
     const pending = new Set<string>();
-    const peers = client.connected().filter((peer) => lost || !this.satisfied.has(peer));
+    // While somebody misses something everybody is asked: whoever missed nothing may have known little, and lead now.
+    const all = lost || this.pending.size > 0;
+    const peers = client.connected().filter((peer) => all || !this.satisfied.has(peer));
     await Promise.all(
       peers.map(async (peer) => {
         const answer = await client

@@ -13,12 +13,14 @@ export interface ReplicaRecord {
   readonly machine?: string | undefined;
   /** Applied index of the leader that asked for this replica; 0 for one of the configuration. */
   readonly openedAt: number;
+  /** Applied index of the leader whose request for this replica was carried out last. At most `openedAt`. */
+  readonly readyAt: number;
   /** What the replica is to become again; undefined when it is what it should be. */
   readonly restoreTo?: FormerRole | undefined;
   readonly recovered: readonly RecoveryNote[];
 }
 
-const NOTHING: ReplicaRecord = { openedAt: 0, recovered: [] };
+const NOTHING: ReplicaRecord = { openedAt: 0, readyAt: 0, recovered: [] };
 /** Recoveries that are kept of a group: the newest. */
 const MAX_RECOVERIES = 16;
 
@@ -39,9 +41,15 @@ export class ReplicaRecords {
     if (bytes === null) return new ReplicaRecords(store, path, records);
     const what = `the notes on replicas at ${path}`;
     for (const [id, value] of Object.entries(decodeAnswer(bytes))) {
-      const { machine, openedAt, restoreTo, recovered } = (value ?? {}) as Partial<ReplicaRecord>;
+      const {
+        machine,
+        openedAt,
+        readyAt = 0,
+        restoreTo,
+        recovered,
+      } = (value ?? {}) as Partial<ReplicaRecord>;
       if (typeof openedAt !== 'number') throw malformed(what, `nothing is said of ${id}`);
-      records.set(id, { machine, openedAt, restoreTo, recovered: recoveryNotes(recovered) });
+      records.set(id, { machine, openedAt, readyAt, restoreTo, recovered: recoveryNotes(recovered) });
     }
     return new ReplicaRecords(store, path, records);
   }

@@ -96,19 +96,33 @@ export class ReplicaServer {
     }
     const there = engine.group(groupId);
     if (there?.isLeader === true) throw replicaRequestRefused(groupId, 'this node leads the group');
+    const { openedAt, readyAt } = records.of(groupId);
+    // Who led before may still ask when somebody else has asked since, and the group counts on what came of that.
+    const outdated = index < openedAt;
+    if (outdated && replace) throw replicaRequestRefused(groupId, 'there was a later request for it');
     // First the note, then the replica: what is older than the note is not about the replica.
-    await records.set(groupId, { machine, openedAt: Math.max(index, records.of(groupId).openedAt) });
+    await records.set(groupId, { machine, openedAt: Math.max(index, openedAt) });
     for (const note of recovered) await records.addRecovery(groupId, note);
-    if (there !== undefined && !replace) return { opened: false };
+    if (there !== undefined && index <= readyAt) return { opened: false };
+    const opened = there === undefined || replace;
+    if (opened) await this.openEmpty(request, outdated);
+    await records.set(groupId, { readyAt: Math.max(index, readyAt) });
+    if (opened) {
+      log.info({ group: groupId, by: from, replace }, 'opened an empty replica at the request of the leader');
+    }
+    return { opened };
+  }
+
+  private async openEmpty(request: OpenReplica, outdated: boolean): Promise<void> {
+    const { engine } = this.options;
+    const { groupId, bootstrap, machine, replace } = request;
     try {
       if (replace) await engine.replaceGroup(groupId, bootstrap, machine);
       else await engine.openGroup(groupId, bootstrap, machine);
     } catch (error) {
-      if (!isDamage(error) || replace) throw error;
+      if (!isDamage(error) || replace || outdated) throw error;
       // What is left of a replica of before, which the group does not count on: a new one may take its place.
       await engine.replaceGroup(groupId, bootstrap, machine);
     }
-    log.info({ group: groupId, by: from, replace }, 'opened an empty replica at the request of the leader');
-    return { opened: true };
   }
 }

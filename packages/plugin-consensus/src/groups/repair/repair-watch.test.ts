@@ -1,0 +1,50 @@
+// Who is asked by a node that lost its replicas, and until when.
+
+import { expect, it } from 'vitest';
+import { FakeClock } from '@datawarehouse/sdk/testing';
+import { RepairWatch, type RepairWatchOptions } from './repair-watch.js';
+
+/** A watch on a node that lost everything; `told` is what each peer answers. */
+function watchOf(told: Record<string, readonly string[]>) {
+  const clock = new FakeClock();
+  const asked: string[] = [];
+  const watch = new RepairWatch({
+    engine: {},
+    storage: { damagedGroups: () => [], groupIds: [] },
+    client: {
+      connected: () => Object.keys(told),
+      ask: (peer: string) => {
+        asked.push(peer);
+        return Promise.resolve({ pending: told[peer] });
+      },
+    },
+    records: { wanted: () => ({}) },
+    clock,
+    log: { warn: () => {} },
+    returning: () => true,
+  } as unknown as RepairWatchOptions);
+  watch.start();
+  const round = async (): Promise<readonly string[]> => {
+    asked.length = 0;
+    await clock.advanceAsync(1_000);
+    return [...asked];
+  };
+  return { watch, round };
+}
+
+it('given a peer that misses nothing while another one does, when it may lead by now, then it is asked again', async () => {
+  const told: Record<string, readonly string[]> = { n2: [], n3: ['group-1'] };
+  const { watch, round } = watchOf(told);
+  expect(await round()).toEqual(['n2', 'n3']);
+  expect(watch.missing).toEqual(['group-1']);
+  // It had lost its own replica when it was asked, and leads the group now.
+  told['n2'] = ['group-1'];
+  expect(await round()).toEqual(['n2', 'n3']);
+});
+
+it('given no peer misses anything, then nobody is asked any more', async () => {
+  const { watch, round } = watchOf({ n2: [], n3: [] });
+  expect(await round()).toEqual(['n2', 'n3']);
+  expect(await round()).toEqual([]);
+  expect(watch.missing).toEqual([]);
+});
