@@ -1,0 +1,340 @@
+// One call under a policy: its way in through the layers, its attempts, and its one outcome. It is a small state machine
+// and no chain of async functions, so that a call that succeeds at once costs one promise, and so that it can be given
+// up from outside at any moment with every layer let go of.
+
+import type { Layer, Step } from './layer.js';
+import { forgetCall, watchSignal } from './signal-watch.js';
+
+/** What is called. It is given a signal if it takes an argument. */
+export type Action<T> = (signal: AbortSignal) => PromiseLike<T> | T;
+
+/** How a call ended, as its observer sees it. */
+export type Ending = 'succeeded' | 'failed' | 'cancelled';
+
+/** What a caller may say of one call. */
+export interface CallOptions {
+  /** Gives the call up, wherever it is. */
+  readonly signal?: AbortSignal | undefined;
+  /** Who comes first in queues: higher before lower, first come first served within one. Default 0. */
+  readonly priority?: number | undefined;
+  /** Stands in for the fallback's value: made from the error. */
+  readonly fallback?: ((error: unknown) => unknown) | undefined;
+  /** Calls with equal identities are the same call, where calls are coalesced. Default: the key of the call. */
+  readonly identity?: string | undefined;
+}
+
+/** A row of layers that calls go through. Calls under way keep the row they began with. */
+export interface CallPath {
+  readonly layers: readonly Layer[];
+  /** Whether a layer gives up attempts while the caller still waits, so that attempts need signals of their own. */
+  readonly givesUp: boolean;
+  /** Told once of each call's end. Must not throw. */
+  ended(call: Call, ending: Ending): void;
+}
+
+const NO_OPTIONS: CallOptions = Object.freeze({});
+/**
+ * Microtasks that an action that was given up is left for its own clean-up, before those that waited for its place begin.
+ * An action that listens to its signal has let go by then.
+ */
+const UNWINDING_TURNS = 4;
+
+/** Calls that a layer let go on while another was being driven. Each call is in it at most once. */
+const ready: Call[] = [];
+let driving = false;
+
+function proceed(call: Call): void {
+  if (driving) {
+    ready.push(call);
+    return;
+  }
+  driving = true;
+  try {
+    call.drive();
+    for (let n = 0; n < ready.length; n++) (ready[n] as Call).drive();
+  } finally {
+    ready.length = 0;
+    driving = false;
+  }
+}
+
+/** Lets calls go on after actions that were given up have had a moment to unwind. */
+function proceedLater(calls: readonly Call[], turns = UNWINDING_TURNS): void {
+  queueMicrotask(() => {
+    if (turns > 1) proceedLater(calls, turns - 1);
+    else for (const call of calls) proceed(call);
+  });
+}
+
+/** One call. */
+export class Call {
+  /** Whether {@link value} is an error. Means something while an outcome comes out. */
+  failed = false;
+  /** The outcome: what the action resolved with, or what it or a layer failed with. */
+  value: unknown = undefined;
+  /** What a layer keeps of this call, by the layer's place. */
+  readonly notes: unknown[];
+  /** The layers from `floor` up to here have been entered. */
+  private depth: number;
+  /** The action's run that counts; earlier ones were given up, and what becomes of them is nobody's affair. */
+  private run = 0;
+  private state: 'going-in' | 'going-out' | 'acting' | 'waiting' | 'ended' = 'going-in';
+  private controller: AbortController | undefined;
+
+  /**
+   * @param floor The call's first layer; those before it belong to the call that it was forked from.
+   * @param settled Told of the outcome, once.
+   */
+  constructor(
+    readonly path: CallPath,
+    readonly key: string,
+    private readonly action: Action<unknown>,
+    readonly options: CallOptions,
+    private readonly floor: number,
+    private readonly settled: (call: Call) => void,
+    /** Time at which it began, monotonic ms. */
+    readonly startedAt: number,
+  ) {
+    this.depth = floor;
+    this.notes = [];
+  }
+
+  /** Whether it has an outcome that nothing changes any more. */
+  get ended(): boolean {
+    return this.state === 'ended';
+  }
+
+  /** Whether the action runs for this very call, and not for a fork of it. */
+  get acting(): boolean {
+    return this.state === 'acting';
+  }
+
+  get priority(): number {
+    return this.options.priority ?? 0;
+  }
+
+  /** Begins. */
+  start(): void {
+    const { signal } = this.options;
+    if (signal !== undefined) {
+      if (signal.aborted) {
+        this.cancel(signal.reason);
+        return;
+      }
+      watchSignal(signal, this);
+    }
+    proceed(this);
+  }
+
+  /** Gives the call a value, in place of what is inside. */
+  succeed(value: unknown): void {
+    this.failed = false;
+    this.value = value;
+  }
+
+  /** Gives the call an error, in place of what is inside. */
+  fail(error: unknown): void {
+    this.failed = true;
+    this.value = error;
+  }
+
+  /** Lets a call that waits at layer `at` go on to what is inside. */
+  goIn(at: number): void {
+    if (this.state !== 'waiting' || this.depth !== at + 1) return;
+    this.state = 'going-in';
+    proceed(this);
+  }
+
+  /** Lets a call that waits at layer `at` go out from there, with the outcome that it was given. */
+  goOut(at: number): void {
+    if (this.state !== 'waiting' || this.depth !== at + 1) return;
+    this.depth = at;
+    this.state = 'going-out';
+    proceed(this);
+  }
+
+  /**
+   * Layer `at`, which the call is inside of, waits for it no longer: what is further in is given up, and the call goes
+   * out from there with the outcome that it was given.
+   */
+  giveUp(at: number, why: unknown): void {
+    if (this.state === 'ended' || this.depth <= at) return;
+    this.interrupt(why, () => {
+      this.abandonDownTo(at + 1);
+      this.depth = at;
+      this.state = 'going-out';
+      this.drive();
+    });
+  }
+
+  /** Gives the whole call up. Nothing of it is a failure of the action. */
+  cancel(reason: unknown): void {
+    if (this.state === 'ended') return;
+    this.interrupt(reason, () => {
+      this.fail(reason);
+      this.end('cancelled');
+      this.abandonDownTo(this.floor);
+    });
+  }
+
+  /**
+   * Tells the action's signal that it is not waited for any more, and leaves the action to its end: the call goes on
+   * waiting for it.
+   */
+  hint(why: unknown): void {
+    this.controller?.abort(why);
+  }
+
+  /** A call for what is inside of layer `at`, on its own: it has no caller to give it up but the layer. */
+  fork(at: number, settled: (call: Call) => void, now: number): Call {
+    const { signal: _caller, ...options } = this.options;
+    return new Call(this.path, this.key, this.action, options, at + 1, settled, now);
+  }
+
+  /** Goes as far as it can. For the engine alone. */
+  drive(): void {
+    const { layers } = this.path;
+    for (;;) {
+      if (this.state === 'going-in') {
+        if (this.depth === layers.length) {
+          if (!this.act()) return;
+          continue;
+        }
+        const at = this.depth;
+        this.follow(at, layers[at] as Layer, 'enter');
+      } else if (this.state === 'going-out') {
+        if (this.depth === this.floor) {
+          this.end(this.failed ? 'failed' : 'succeeded');
+          return;
+        }
+        const at = --this.depth;
+        this.follow(at, layers[at] as Layer, 'leave');
+      } else return;
+    }
+  }
+
+  /** Passes one layer, which is not among those entered until it has answered. */
+  private follow(at: number, layer: Layer, way: 'enter' | 'leave'): void {
+    let step: Step;
+    try {
+      step = way === 'enter' ? layer.enter(this, at) : layer.leave(this, at);
+    } catch (error) {
+      // A defect of the layer, which has nothing to say any more: the call fails with it.
+      this.fail(error);
+      step = 'out';
+    }
+    if (this.state === 'ended') {
+      // Given up by something that the layer called.
+      if (step !== 'out') layer.abandon(this, at);
+      return;
+    }
+    if (step === 'out') {
+      this.state = 'going-out';
+      return;
+    }
+    this.depth = at + 1;
+    this.state = step === 'in' ? 'going-in' : 'waiting';
+  }
+
+  /** Runs the action once. @returns whether its outcome is there already. */
+  private act(): boolean {
+    const run = ++this.run;
+    this.state = 'acting';
+    let running: unknown;
+    try {
+      running = this.action.length === 0 ? (this.action as () => unknown)() : this.action(this.signalOfRun());
+    } catch (error) {
+      return this.came(run, true, error);
+    }
+    if (isThenable(running)) {
+      running.then(
+        (value) => this.acted(run, false, value),
+        (error: unknown) => this.acted(run, true, error),
+      );
+      return false;
+    }
+    return this.came(run, false, running);
+  }
+
+  private acted(run: number, failed: boolean, value: unknown): void {
+    if (!this.came(run, failed, value)) return;
+    proceed(this);
+  }
+
+  /** @returns false when nobody waits for this run any more. */
+  private came(run: number, failed: boolean, value: unknown): boolean {
+    if (run !== this.run || this.state !== 'acting') return false;
+    this.controller = undefined;
+    this.failed = failed;
+    this.value = value;
+    this.state = 'going-out';
+    return true;
+  }
+
+  private signalOfRun(): AbortSignal {
+    const { signal } = this.options;
+    if (signal !== undefined && !this.path.givesUp) return signal;
+    this.controller = new AbortController();
+    return this.controller.signal;
+  }
+
+  /** Does `change` after the action was told, and lets nobody else begin before the action could unwind. */
+  private interrupt(why: unknown, change: () => void): void {
+    const outermost = !driving;
+    driving = true;
+    this.run++;
+    const { controller } = this;
+    this.controller = undefined;
+    try {
+      controller?.abort(why);
+      change();
+    } finally {
+      if (outermost) {
+        driving = false;
+        if (ready.length > 0) proceedLater(ready.splice(0));
+      }
+    }
+  }
+
+  private abandonDownTo(lowest: number): void {
+    const { layers } = this.path;
+    while (this.depth > lowest) {
+      const at = --this.depth;
+      (layers[at] as Layer).abandon(this, at);
+    }
+  }
+
+  private end(ending: Ending): void {
+    this.state = 'ended';
+    const { signal } = this.options;
+    if (signal !== undefined) forgetCall(signal, this);
+    if (this.floor === 0) this.path.ended(this, ending);
+    this.settled(this);
+  }
+}
+
+/**
+ * Runs `action` through the layers of `path`.
+ * @returns what the action or a layer gives in the end. @throws what they fail with; the signal's reason.
+ */
+export function callThrough<T>(
+  path: CallPath,
+  key: string,
+  action: Action<T>,
+  now: number,
+  options: CallOptions = NO_OPTIONS,
+): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    const settled = (call: Call): void => {
+      if (call.failed) reject(call.value);
+      else resolve(call.value as T);
+    };
+    new Call(path, key, action, options, 0, settled, now).start();
+  });
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return (
+    typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
+  );
+}

@@ -1,0 +1,144 @@
+// Every error of this package, in one place. Those that a strategy makes for each call it turns away carry no stack:
+// taking one costs more than the call that is refused.
+
+import { DwError } from '@datawarehouse/sdk';
+import type { DwErrorOptions } from '@datawarehouse/sdk';
+import type { StrategyType } from './engine/layer.js';
+
+const rejectedBy: unique symbol = Symbol('rejectedBy');
+
+/** An error that a strategy turned a call away with, made without a stack. */
+function rejection(by: StrategyType, options: DwErrorOptions): DwError {
+  const limit = Error.stackTraceLimit;
+  Error.stackTraceLimit = 0;
+  try {
+    const error = new DwError(options);
+    (error as { [rejectedBy]?: StrategyType })[rejectedBy] = by;
+    return error;
+  } finally {
+    Error.stackTraceLimit = limit;
+  }
+}
+
+/** The strategy of this process that turned the call away with this error; undefined for errors of the action. */
+export function rejectingStrategy(error: unknown): StrategyType | undefined {
+  return typeof error === 'object' && error !== null
+    ? (error as { [rejectedBy]?: StrategyType })[rejectedBy]
+    : undefined;
+}
+
+/** The text that names a policy's instance in messages. */
+function named(policy: string, key: string): string {
+  return key === '' ? `policy ${policy}` : `policy ${policy} for ${key}`;
+}
+
+export function policyUnknown(name: string, known: readonly string[]): DwError {
+  return new DwError({
+    code: 'policy-unknown',
+    status: 404,
+    message: `there is no resilience policy ${JSON.stringify(name)}; there are ${known.join(', ') || 'none'}`,
+    hint: 'set one with "dw resilience set", or in the configuration of the resilience plugin',
+  });
+}
+
+export function policyInvalid(name: string, problems: readonly string[]): DwError {
+  return new DwError({
+    code: 'policy-invalid',
+    status: 422,
+    message: `policy ${JSON.stringify(name)} is not accepted: ${problems.join('; ')}`,
+    hint: 'correct what is named; nothing has changed',
+    details: { problems },
+  });
+}
+
+/** @param retryAfterMs Until it lets a probe through. */
+export function circuitOpen(policy: string, key: string, retryAfterMs: number): DwError {
+  return rejection('circuit-breaker', {
+    code: 'circuit-open',
+    status: 503,
+    retryable: true,
+    retryAfterMs,
+    message: `the circuit breaker of ${named(policy, key)} is open; the call was not made`,
+    hint: 'try again later, or look at "dw resilience show" for why it opened',
+  });
+}
+
+export function circuitIsolated(policy: string, key: string): DwError {
+  return rejection('circuit-breaker', {
+    code: 'circuit-isolated',
+    status: 503,
+    message: `the circuit breaker of ${named(policy, key)} was isolated by hand; the call was not made`,
+    hint: 'close it with "dw resilience reset" when calls may be made again',
+  });
+}
+
+export function bulkheadFull(policy: string, key: string, concurrency: number, queue: number): DwError {
+  return rejection('bulkhead', {
+    code: 'bulkhead-full',
+    status: 429,
+    retryable: true,
+    message: `${named(policy, key)} has ${concurrency} calls under way and ${queue} waiting, which is all it may have; the call was not made`,
+    hint: 'try again later, or raise the bulkhead',
+  });
+}
+
+export function queueTimedOut(policy: string, key: string, waitedMs: number): DwError {
+  return rejection('bulkhead', {
+    code: 'bulkhead-queue-timeout',
+    status: 503,
+    retryable: true,
+    message: `a call under ${named(policy, key)} waited ${Math.round(waitedMs)} ms for its turn, which is all it may; it was not made`,
+    hint: 'try again later, or raise the bulkhead',
+  });
+}
+
+export function rateLimited(policy: string, key: string, retryAfterMs: number): DwError {
+  return rejection('rate-limit', {
+    code: 'rate-limited',
+    status: 429,
+    retryable: true,
+    retryAfterMs,
+    message: `${named(policy, key)} has made all the calls it may for now; the call was not made`,
+    hint: 'try again when retryAfterMs have passed, or raise the rate',
+  });
+}
+
+export function concurrencyLimited(policy: string, key: string, limit: number): DwError {
+  return rejection('adaptive-concurrency', {
+    code: 'concurrency-limited',
+    status: 429,
+    retryable: true,
+    message: `${named(policy, key)} has ${limit} calls under way, which is what its latency allows now; the call was not made`,
+    hint: 'try again later',
+  });
+}
+
+export function callTimedOut(policy: string, key: string, timeoutMs: number): DwError {
+  return rejection('timeout', {
+    code: 'call-timeout',
+    status: 504,
+    retryable: true,
+    message: `a call under ${named(policy, key)} took longer than ${timeoutMs} ms; it may have had its effect`,
+    hint: 'find out what is slow, or raise the timeout',
+  });
+}
+
+export function chaosInjected(policy: string, key: string, what: string): DwError {
+  return rejection('chaos', {
+    code: 'chaos-injected',
+    status: 503,
+    retryable: true,
+    message: `${what} was injected by the chaos strategy of ${named(policy, key)}`,
+    hint: 'turn the chaos strategy off',
+  });
+}
+
+export function keysExhausted(policy: string, most: number): DwError {
+  return rejection('bulkhead', {
+    code: 'resilience-keys-exhausted',
+    status: 503,
+    retryable: true,
+    message: `policy ${policy} has ${most} keys that cannot be forgotten now, which is all it may have; the call was not made`,
+    hint: 'raise maxCacheEntries of the resilience subsystem, or use fewer keys',
+  });
+}
