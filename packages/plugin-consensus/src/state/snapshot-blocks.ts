@@ -6,6 +6,11 @@ import { snapshotDamaged } from '../errors.js';
 
 /** A block is closed when it has so many bytes. */
 export const BLOCK_BYTES = 64 * 1_024;
+/**
+ * Bytes that a block's buffer has beyond that, so that the record which closes the block fits. Without them each block
+ * is copied into a buffer of twice the size, and what the collector then has to clear away holds up whoever writes.
+ */
+const BLOCK_SLACK_BYTES = 8 * 1_024;
 /** No block that we write is larger: one record with the largest value that any limit allows. */
 export const MAX_BLOCK_BYTES = 256 * 1_024 * 1_024;
 const LENGTH_BYTES = 4;
@@ -25,13 +30,13 @@ export function* blocksOf<T>(
   records: Iterable<T>,
   write: (writer: ByteWriter, record: T) => void,
 ): Generator<Uint8Array> {
-  let writer = new ByteWriter(BLOCK_BYTES);
+  let writer = new ByteWriter(BLOCK_BYTES + BLOCK_SLACK_BYTES);
   writer.u8(kind);
   for (const record of records) {
     write(writer, record);
     if (writer.length < BLOCK_BYTES) continue;
     yield* block(writer);
-    writer = new ByteWriter(BLOCK_BYTES);
+    writer = new ByteWriter(BLOCK_BYTES + BLOCK_SLACK_BYTES);
     writer.u8(kind);
   }
   yield* block(writer);
