@@ -7,10 +7,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
+/** The checkout. */
+export const root = fileURLToPath(new URL('../..', import.meta.url));
 
 /** A base port with `count` free ports after it. */
-async function freeBase(count, from) {
+export async function freeBase(count, from) {
   for (let base = from; base < 32_000; base += count) {
     const free = await Promise.all(
       Array.from(
@@ -28,7 +29,8 @@ async function freeBase(count, from) {
   throw new Error('no free ports');
 }
 
-async function until(what, attempt, timeoutMs = 60_000) {
+/** Waits until an attempt succeeds. */
+export async function until(what, attempt, timeoutMs = 60_000) {
   const deadline = performance.now() + timeoutMs;
   for (;;) {
     try {
@@ -41,7 +43,8 @@ async function until(what, attempt, timeoutMs = 60_000) {
   }
 }
 
-function stopper(children, directory) {
+/** Ends processes and removes their directory. */
+export function stopper(children, directory) {
   return async () => {
     for (const child of children) child.kill('SIGTERM');
     await Promise.all(
