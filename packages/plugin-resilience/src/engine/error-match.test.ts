@@ -1,0 +1,109 @@
+// Which errors a strategy takes for failures.
+
+import { DwError } from '@datawarehouse/sdk';
+import { describe, expect, it } from 'vitest';
+import { bulkheadFull, callTimedOut, chaosInjected, circuitIsolated, circuitOpen } from '../errors.js';
+import type { ErrorMatch, ErrorMatchDefaults } from './error-match.js';
+import {
+  FAILURE_BY_DEFAULT,
+  REPLACED_BY_DEFAULT,
+  RETRIED_BY_DEFAULT,
+  compileErrorMatch,
+  handledRejections,
+} from './error-match.js';
+
+const timedOut = callTimedOut('p', '', 10);
+const chaos = chaosInjected('p', '', 'a fault');
+const open = circuitOpen('p', '', 10);
+const full = bulkheadFull('p', '', 1, 0);
+const busy = new DwError({ code: 'busy', message: 'busy', retryable: true, status: 503 });
+const refused = new DwError({ code: 'refused', message: 'refused', status: 403 });
+const plain = new TypeError('fetch failed');
+const reset = Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' });
+const badGateway = Object.assign(new Error('502'), { statusCode: 502 });
+const aborted = new DOMException('gone', 'AbortError');
+
+const ALL = { timedOut, chaos, open, full, busy, refused, plain, reset, badGateway, aborted };
+
+/** The names of those of {@link ALL} that are meant. */
+function meant(match: ErrorMatch, defaults: ErrorMatchDefaults = FAILURE_BY_DEFAULT): string[] {
+  const isMeant = compileErrorMatch(match, defaults);
+  return Object.entries(ALL)
+    .filter(([, error]) => isMeant(error))
+    .map(([name]) => name);
+}
+
+describe('an error match that says nothing', () => {
+  it('means every error of the action, a timeout and what chaos made, and no cancellation', () => {
+    expect(meant({})).toEqual(['timedOut', 'chaos', 'busy', 'refused', 'plain', 'reset', 'badGateway']);
+  });
+
+  it('for a retry spares what says that trying again does not help', () => {
+    expect(meant({}, RETRIED_BY_DEFAULT)).toEqual([
+      'timedOut',
+      'chaos',
+      'busy',
+      'plain',
+      'reset',
+      'badGateway',
+    ]);
+  });
+
+  it('for a fallback means what every strategy turns away too', () => {
+    expect(meant({}, REPLACED_BY_DEFAULT)).toEqual(Object.keys(ALL).filter((name) => name !== 'aborted'));
+  });
+
+  it('takes anything that can be thrown', () => {
+    const isMeant = compileErrorMatch({}, RETRIED_BY_DEFAULT);
+    expect([undefined, null, 'text', 7, Symbol('s')].map(isMeant)).toEqual([true, true, true, true, true]);
+    const named = compileErrorMatch({ codes: ['x'], statuses: [503] }, RETRIED_BY_DEFAULT);
+    expect([undefined, null, 'text'].map(named)).toEqual([false, false, false]);
+  });
+});
+
+describe('an error match', () => {
+  it('takes codes, names and statuses for alternatives', () => {
+    expect(meant({ codes: ['ECONNRESET'], rejections: [] })).toEqual(['reset']);
+    expect(meant({ names: ['TypeError', 'AbortError'], rejections: [] })).toEqual(['plain', 'aborted']);
+    expect(meant({ statuses: [502, 503], rejections: [] })).toEqual(['busy', 'badGateway']);
+    expect(meant({ codes: ['ECONNRESET'], statuses: [502], rejections: [] })).toEqual([
+      'reset',
+      'badGateway',
+    ]);
+  });
+
+  it('with an empty list means no error of the action', () => {
+    expect(meant({ codes: [] })).toEqual(['timedOut', 'chaos']);
+  });
+
+  it('for a retry means a final error that it names', () => {
+    expect(meant({ codes: ['refused'], rejections: [] }, RETRIED_BY_DEFAULT)).toEqual(['refused']);
+  });
+
+  it('judges rejections by their strategy alone', () => {
+    expect(meant({ statuses: [503, 504], rejections: ['circuit-breaker'] })).toEqual(['open', 'busy']);
+    expect(meant({ codes: [], rejections: ['circuit-breaker', 'bulkhead'] })).toEqual(['open', 'full']);
+  });
+
+  it('never lets a retry take a breaker that was isolated by hand', () => {
+    const match = { rejections: ['circuit-breaker' as const] };
+    expect(compileErrorMatch(match, RETRIED_BY_DEFAULT)(circuitIsolated('p', ''))).toBe(false);
+    expect(compileErrorMatch(match, REPLACED_BY_DEFAULT)(circuitIsolated('p', ''))).toBe(true);
+  });
+
+  it('leaves out what notCodes names, whatever else is said', () => {
+    expect(meant({ notCodes: ['busy', 'call-timeout'], codes: ['busy', 'ECONNRESET'] })).toEqual([
+      'chaos',
+      'reset',
+    ]);
+  });
+
+  it('means only what says that it is retryable, if so asked', () => {
+    expect(meant({ retryableOnly: true })).toEqual(['timedOut', 'chaos', 'busy']);
+  });
+
+  it('says which strategies’ rejections it means', () => {
+    expect(handledRejections({}, RETRIED_BY_DEFAULT)).toEqual(['timeout', 'chaos']);
+    expect(handledRejections({ rejections: ['bulkhead'] }, RETRIED_BY_DEFAULT)).toEqual(['bulkhead']);
+  });
+});
