@@ -31,7 +31,8 @@ export type Verdict =
     };
 
 interface Node {
-  readonly id: number;
+  /** Its place among all events, in order of time. */
+  place: number;
   readonly entry: HistoryEntry;
   /** The return event of a call event; undefined for a return event itself and for calls that never returned. */
   readonly ret: Node | undefined;
@@ -44,26 +45,26 @@ interface Node {
 function eventList(history: readonly HistoryEntry[]): { head: Node; returns: number } {
   const events: { time: number; order: number; node: Node }[] = [];
   let returns = 0;
-  history.forEach((entry, id) => {
+  for (const entry of history) {
     const open = entry.outcome.kind === 'unknown';
     const ret: Node | undefined = open
       ? undefined
-      : { id, entry, ret: undefined, isCall: false, prev: undefined, next: undefined };
+      : { place: 0, entry, ret: undefined, isCall: false, prev: undefined, next: undefined };
     events.push({
       time: entry.calledAt,
       order: 0,
-      node: { id, entry, ret, isCall: true, prev: undefined, next: undefined },
+      node: { place: 0, entry, ret, isCall: true, prev: undefined, next: undefined },
     });
     if (ret !== undefined) {
       returns += 1;
       events.push({ time: entry.returnedAt, order: 1, node: ret });
     }
-  });
+  }
   events.sort((a, b) => a.time - b.time || a.order - b.order);
   const first = history[0];
   if (first === undefined) throw new Error('an empty history has no events');
   const head: Node = {
-    id: -1,
+    place: -1,
     entry: first,
     ret: undefined,
     isCall: false,
@@ -71,11 +72,12 @@ function eventList(history: readonly HistoryEntry[]): { head: Node; returns: num
     next: undefined,
   };
   let last = head;
-  for (const { node } of events) {
+  events.forEach(({ node }, place) => {
+    node.place = place;
     last.next = node;
     node.prev = last;
     last = node;
-  }
+  });
   return { head, returns };
 }
 
@@ -89,32 +91,28 @@ function relink(node: Node): void {
   if (node.next !== undefined) node.next.prev = node;
 }
 
-/** A growing set of small numbers with a cheap key for the memo. */
-class Placed {
-  private readonly words: Uint16Array;
-
-  constructor(size: number) {
-    this.words = new Uint16Array((size >> 4) + 1);
+/**
+ * Names the set of operations that are placed when `node` is, too: the furthest of them, and those before it that are
+ * not. An order follows time but for what is concurrent, so that these are few, however long the history is.
+ */
+function nameOfPlaced(head: Node, node: Node, furthestBefore: number): string {
+  const furthest = Math.max(furthestBefore, node.place);
+  let name = `${furthest}`;
+  for (let at = head.next; at !== undefined && at.place < furthest; at = at.next) {
+    if (at.isCall && at !== node) name += `,${at.place}`;
   }
-
-  flip(id: number): void {
-    const at = id >> 4;
-    this.words[at] = (this.words[at] ?? 0) ^ (1 << (id & 15));
-  }
-
-  key(state: KeyState): string {
-    return `${String.fromCharCode(...this.words)}|${stateKey(state)}`;
-  }
+  return name;
 }
 
 /** Checks the history of one key. */
 export function checkKey(history: readonly HistoryEntry[]): Verdict {
   if (history.length === 0) return { linearizable: true, operations: 0 };
   const { head, returns } = eventList(history);
-  const placed = new Placed(history.length);
   const seen = new Set<string>();
-  const stack: { node: Node; state: KeyState }[] = [];
+  const stack: { node: Node; state: KeyState; furthest: number }[] = [];
   let state: KeyState = ABSENT;
+  /** Place of the furthest operation that is placed. */
+  let furthest = -1;
   let unanswered = returns;
   let at = head.next;
   let longestPrefix: HistoryEntry[] = [];
@@ -125,12 +123,12 @@ export function checkKey(history: readonly HistoryEntry[]): Verdict {
     if (at.isCall) {
       const after = step(state, at.entry.operation, at.entry.outcome);
       if (after !== undefined) {
-        placed.flip(at.id);
-        const memo = placed.key(after);
+        const memo = `${nameOfPlaced(head, at, furthest)}|${stateKey(after)}`;
         if (!seen.has(memo)) {
           seen.add(memo);
-          stack.push({ node: at, state });
+          stack.push({ node: at, state, furthest });
           state = after;
+          furthest = Math.max(furthest, at.place);
           unlink(at);
           if (at.ret !== undefined) {
             unlink(at.ret);
@@ -139,7 +137,6 @@ export function checkKey(history: readonly HistoryEntry[]): Verdict {
           at = head.next;
           continue;
         }
-        placed.flip(at.id);
       }
       at = at.next;
       continue;
@@ -152,7 +149,7 @@ export function checkKey(history: readonly HistoryEntry[]): Verdict {
     const last = stack.pop();
     if (last === undefined) return { linearizable: false, key: stuckAt.key, longestPrefix, stuckAt };
     state = last.state;
-    placed.flip(last.node.id);
+    furthest = last.furthest;
     if (last.node.ret !== undefined) {
       relink(last.node.ret);
       unanswered += 1;
