@@ -2,49 +2,9 @@
 // in a microtask of their own, and what they throw harms nobody.
 
 import { errorMessage } from '@datawarehouse/sdk';
-import type { StrategyType } from './layer.js';
+import type { ResilienceEvent, ResilienceListener } from '@datawarehouse/sdk';
 
-/** States of a circuit breaker. `isolated`: opened by hand, until it is reset by hand. */
-export type CircuitState = 'closed' | 'open' | 'half-open' | 'isolated';
-
-/** One thing that happened in a policy. */
-export type ResilienceEvent =
-  | {
-      readonly kind: 'circuit-changed';
-      readonly policy: string;
-      readonly key: string;
-      /** Name of the strategy within the policy. */
-      readonly strategy: string;
-      readonly previous: CircuitState;
-      readonly current: CircuitState;
-      readonly reason: string;
-      /** Where the change comes from: this node's calls, another node, or an operator. */
-      readonly source: 'calls' | 'remote' | 'operator';
-      /** Milliseconds that it stays open, when it opened. */
-      readonly breakMs?: number;
-    }
-  | {
-      /** What a strategy did to a call, or would have done if it were not on a dry run. */
-      readonly kind: 'acted';
-      readonly policy: string;
-      readonly key: string;
-      readonly strategy: StrategyType;
-      readonly action: string;
-      readonly dryRun: boolean;
-    }
-  | {
-      /** A threshold was moved by itself. */
-      readonly kind: 'adapted';
-      readonly policy: string;
-      readonly strategy: string;
-      readonly limit: string;
-      readonly previous: number;
-      readonly current: number;
-      readonly reason: string;
-    };
-
-/** Hears of events. */
-export type ResilienceListener = (event: ResilienceEvent) => void;
+export type { CircuitState, ResilienceEvent, ResilienceListener } from '@datawarehouse/sdk';
 
 /** Events that wait for the listeners; more are counted as lost. A turn that makes more has told enough. */
 const MAX_WAITING = 1_024;

@@ -1,20 +1,11 @@
 // What a strategy is to the engine. A policy is a row of layers around an action, outermost first; a call goes in through
 // all of them, and its outcome comes out through them in reverse.
 
+import type { ResilienceStrategyType } from '@datawarehouse/sdk';
 import type { Call } from './call.js';
 
 /** The strategies there are. */
-export type StrategyType =
-  | 'adaptive-concurrency'
-  | 'bulkhead'
-  | 'chaos'
-  | 'circuit-breaker'
-  | 'coalesce'
-  | 'fallback'
-  | 'hedge'
-  | 'rate-limit'
-  | 'retry'
-  | 'timeout';
+export type StrategyType = ResilienceStrategyType;
 
 /**
  * Where a call goes next.
@@ -44,4 +35,6 @@ export interface Layer {
   abandon(call: Call, at: number): void;
   /** Whether forgetting this layer now loses nothing: nobody is inside or waits, and the state is that of a new one. */
   idle(now: number): boolean;
+  /** Its state, for an operator: plain JSON. A layer without state has none. */
+  view?(now: number): Readonly<Record<string, unknown>>;
 }
