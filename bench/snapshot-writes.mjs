@@ -209,6 +209,12 @@ function rise({ alone, beside }) {
   return { ratio: p99(beside) / p99(alone), paired: median(pairs) };
 }
 
+/** How far the windows with nothing beside them differ: the upper quartile of their p99 over the lower. */
+function spread({ alone }) {
+  const p99 = alone.map((each) => each.p99).toSorted((a, b) => a - b);
+  return p99[Math.floor(p99.length * 0.75)] / p99[Math.floor(p99.length * 0.25)];
+}
+
 function report(sent, taken, options, { disk, failures }) {
   const whenSent = rise(sent);
   const whenTaken = rise(taken);
@@ -230,7 +236,9 @@ function report(sent, taken, options, { disk, failures }) {
         value: shown(sent.beside),
         beside:
           `${median(sent.mbps).toFixed(1)} MB/s arrived at the third node; puts that failed: ${failures}; ` +
-          `median of each window to its neighbours ${whenSent.paired.toFixed(2)}`,
+          `median of each window to its neighbours ${whenSent.paired.toFixed(2)}; ` +
+          `the windows with nothing else differ ${spread(sent).toFixed(1)}-fold by quartiles, ` +
+          `which must be less than the rise that is looked for`,
         ratio: whenSent.ratio,
         target: '<= 1.2',
         ok: whenSent.ratio <= 1.2 && failures === 0,
