@@ -51,6 +51,42 @@ export function policyInvalid(name: string, problems: readonly string[]): DwErro
   });
 }
 
+export function policiesExhausted(most: number): DwError {
+  return new DwError({
+    code: 'policies-exhausted',
+    status: 429,
+    message: `there are ${most} resilience policies, which is all there may be; the new one was not set`,
+    hint: 'remove policies that are not used, and use keys in place of many policies',
+  });
+}
+
+export function breakerMissing(policy: string): DwError {
+  return new DwError({
+    code: 'policy-has-no-breaker',
+    status: 409,
+    message: `policy ${policy} has no circuit breaker to isolate or reset`,
+    hint: 'add a circuit-breaker to the policy',
+  });
+}
+
+export function keyUnknown(policy: string, key: string): DwError {
+  return new DwError({
+    code: 'resilience-key-unknown',
+    status: 404,
+    message: `policy ${policy} has no state for key ${JSON.stringify(key)}: it was not used yet, or was forgotten when idle`,
+    hint: 'look at the keys of "dw resilience show"',
+  });
+}
+
+export function keyInvalid(policy: string, longest: number): DwError {
+  return new DwError({
+    code: 'resilience-key-invalid',
+    status: 422,
+    message: `a key of policy ${policy} must be a text of at most ${longest} characters; the call was not made`,
+    hint: 'use the name of the dependency that is called, not the data that is sent to it',
+  });
+}
+
 /** @param retryAfterMs Until it lets a probe through. */
 export function circuitOpen(policy: string, key: string, retryAfterMs: number): DwError {
   return rejection('circuit-breaker', {
