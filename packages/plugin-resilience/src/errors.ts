@@ -169,6 +169,15 @@ export function chaosInjected(policy: string, key: string, what: string): DwErro
   });
 }
 
+/** The reason that attempts of a hedge are given up with; no caller sees it. */
+export function attemptNotNeeded(policy: string, key: string): DwError {
+  return rejection('hedge', {
+    code: 'attempt-not-needed',
+    status: 499,
+    message: `another attempt of the same call under ${named(policy, key)} was faster; this one is not waited for`,
+  });
+}
+
 export function keysExhausted(policy: string, most: number): DwError {
   return rejection('bulkhead', {
     code: 'resilience-keys-exhausted',

@@ -333,7 +333,8 @@ export function callThrough<T>(
   });
 }
 
-function isThenable(value: unknown): value is PromiseLike<unknown> {
+/** Whether it is waited for with `then`. */
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return (
     typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
   );

@@ -56,6 +56,14 @@ describe('an error match that says nothing', () => {
   it('takes anything that can be thrown', () => {
     const isMeant = compileErrorMatch({}, RETRIED_BY_DEFAULT);
     expect([undefined, null, 'text', 7, Symbol('s')].map(isMeant)).toEqual([true, true, true, true, true]);
+    const unreadable = {
+      get code(): string {
+        throw new Error('not readable');
+      },
+    };
+    expect(isMeant(unreadable)).toBe(true);
+    expect(compileErrorMatch({ codes: ['x'] }, RETRIED_BY_DEFAULT)(unreadable)).toBe(false);
+    expect(compileErrorMatch({ retryableOnly: true }, RETRIED_BY_DEFAULT)(unreadable)).toBe(false);
     const named = compileErrorMatch({ codes: ['x'], statuses: [503] }, RETRIED_BY_DEFAULT);
     expect([undefined, null, 'text'].map(named)).toEqual([false, false, false]);
   });

@@ -60,7 +60,7 @@ export const ERROR_MATCH = Type.Object(
  */
 export type ErrorMatch = Static<typeof ERROR_MATCH>;
 
-/** Whether an error is meant. Allocates nothing; throws what a getter of the error throws. */
+/** Whether an error is meant. Allocates nothing and never throws. */
 export type ErrorPredicate = (error: unknown) => boolean;
 
 /** What a strategy takes for a failure where its {@link ErrorMatch} says nothing. */
@@ -103,7 +103,7 @@ export function compileErrorMatch(match: ErrorMatch, defaults: ErrorMatchDefault
   const statuses = setOf(match.statuses);
   const named = codes !== undefined || errorNames !== undefined || statuses !== undefined;
   const retryableOnly = match.retryableOnly ?? false;
-  return (error) => {
+  const judge = (error: unknown): boolean => {
     const seen = seenOf(error);
     if (notCodes?.has(seen.code) === true) return false;
     if (retryableOnly && seen.retryable !== true) return false;
@@ -117,6 +117,14 @@ export function compileErrorMatch(match: ErrorMatch, defaults: ErrorMatchDefault
       errorNames?.has(seen.name) === true ||
       statuses?.has(seen.status ?? seen.statusCode) === true
     );
+  };
+  return (error) => {
+    try {
+      return judge(error);
+    } catch {
+      // A getter of the error threw: it says nothing of itself.
+      return !named && !retryableOnly;
+    }
   };
 }
 
