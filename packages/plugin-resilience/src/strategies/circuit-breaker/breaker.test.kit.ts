@@ -3,7 +3,7 @@
 
 import { FakeClock } from '@datawarehouse/sdk/testing';
 import type { CallPath, Ending } from '../../engine/call.js';
-import { callThrough } from '../../engine/call.js';
+import { Call } from '../../engine/call.js';
 import type { ResilienceEvent } from '../../engine/events.js';
 import type { CircuitBreakerOptions } from './circuit-breaker-options.js';
 import type { CircuitBreakerLayer } from './circuit-breaker-layer.js';
@@ -103,25 +103,18 @@ export function beginCall(layer: CircuitBreakerLayer, clock: FakeClock): TestCal
   };
   let resolved: (value: unknown) => void = () => {};
   let rejected: (error: unknown) => void = () => {};
-  const controller = new AbortController();
-  callThrough(
-    path,
-    layer.key,
-    () => {
-      seen.admitted = true;
-      return {
-        // oxlint-disable-next-line unicorn/no-thenable -- the point: it settles without a turn of the event loop
-        then: (onResolved: (value: unknown) => void, onRejected: (error: unknown) => void) => {
-          resolved = onResolved;
-          rejected = onRejected;
-        },
-      };
-    },
-    clock.now(),
-    { signal: controller.signal },
-  ).catch(() => {
-    // Looked at through `error`.
-  });
+  const action = (): unknown => {
+    seen.admitted = true;
+    return {
+      // oxlint-disable-next-line unicorn/no-thenable -- the point: it settles without a turn of the event loop
+      then: (onResolved: (value: unknown) => void, onRejected: (error: unknown) => void) => {
+        resolved = onResolved;
+        rejected = onRejected;
+      },
+    };
+  };
+  const call = new Call(path, layer.key, action, {}, 0, () => {}, clock.now());
+  call.start();
   return {
     get admitted() {
       return seen.admitted;
@@ -134,6 +127,6 @@ export function beginCall(layer: CircuitBreakerLayer, clock: FakeClock): TestCal
     },
     succeed: () => resolved('done'),
     fail: (error = new Error('down')) => rejected(error),
-    cancel: () => controller.abort(new Error('not wanted')),
+    cancel: () => call.cancel(new Error('not wanted')),
   };
 }

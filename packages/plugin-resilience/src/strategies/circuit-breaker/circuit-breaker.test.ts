@@ -454,6 +454,16 @@ describe('forgetting', () => {
     expect(layer.idle(clock.now())).toBe(false);
   });
 
+  it('is not allowed of an open one whose break is longer than new ones would be', () => {
+    const { clock, configure, fail, layer } = testBreaker({ breakMs: 3_600_000 });
+    fail(2);
+    configure({ breakMs: 1 });
+    clock.advance(3_599_999);
+    expect(layer.idle(clock.now())).toBe(false);
+    clock.advance(1);
+    expect(layer.idle(clock.now())).toBe(true);
+  });
+
   it('is allowed again of a closed one whose failures are long ago, so that strangers’ keys do not stay for ever', () => {
     const { clock, fail, layer } = testBreaker();
     fail();
