@@ -12,6 +12,7 @@ const DEFAULTS: { readonly [Type in StrategyType]: Extract<StrategyView, { reado
     enabled: false,
     faultRate: 0,
     latencyRate: 0,
+    latencyMinMs: 0,
     latencyMaxMs: 1_000,
     resultRate: 0,
   },

@@ -1,10 +1,14 @@
-// The strategies that a policy document may name, with the schema of the options of each. A strategy is added here once
-// its options have one.
+// The strategies that a policy document may name, with the schema of the options of each.
 
 import type { TSchema } from '@datawarehouse/sdk';
 import type { StrategyType } from '../engine/layer.js';
 import { BULKHEAD_OPTIONS } from '../strategies/bulkhead/bulkhead-options.js';
+import { CHAOS_OPTIONS } from '../strategies/chaos/chaos-options.js';
 import { CIRCUIT_BREAKER_OPTIONS } from '../strategies/circuit-breaker/circuit-breaker-options.js';
+import { FALLBACK_OPTIONS } from '../strategies/fallback/fallback-options.js';
+import { HEDGE_OPTIONS } from '../strategies/hedge/hedge-options.js';
+import { RETRY_OPTIONS } from '../strategies/retry/retry-options.js';
+import { TIMEOUT_OPTIONS } from '../strategies/timeout/timeout-options.js';
 
 /** Schemas by type of strategy. Each gives every option its default, so that a document need only name the type. */
 export type StrategySchemas = Readonly<Partial<Record<StrategyType, TSchema>>>;
@@ -12,5 +16,10 @@ export type StrategySchemas = Readonly<Partial<Record<StrategyType, TSchema>>>;
 /** The strategies there are. */
 export const STRATEGY_SCHEMAS: StrategySchemas = {
   bulkhead: BULKHEAD_OPTIONS,
+  chaos: CHAOS_OPTIONS,
   'circuit-breaker': CIRCUIT_BREAKER_OPTIONS,
+  fallback: FALLBACK_OPTIONS,
+  hedge: HEDGE_OPTIONS,
+  retry: RETRY_OPTIONS,
+  timeout: TIMEOUT_OPTIONS,
 };

@@ -78,6 +78,7 @@ export interface ChaosView extends Common<'chaos'> {
   readonly enabled: boolean;
   readonly faultRate: number;
   readonly latencyRate: number;
+  readonly latencyMinMs: number;
   readonly latencyMaxMs: number;
   readonly resultRate: number;
 }

@@ -50,6 +50,8 @@ export function longestBackoffsMs(retry: RetryView, options: WorstCaseOptions = 
 /** The longest wait before retry `n` (from 0), by the backoff alone. */
 export function longestBackoffMs(retry: RetryView, n: number): number {
   const { baseDelayMs, factor, jitter, maxDelayMs } = retry;
+  // Nothing times infinity is no number.
+  if (baseDelayMs === 0) return 0;
   switch (retry.backoff) {
     case 'fixed':
       return Math.min(maxDelayMs, baseDelayMs * (1 + jitter));
@@ -91,7 +93,7 @@ function around(strategy: StrategyView, inside: WorstCase, options: WorstCaseOpt
       return waiting(inside, strategy.queue, strategy.maxWaitMs, strategy);
     case 'chaos':
       return strategy.enabled && strategy.latencyRate > 0
-        ? { ...inside, timeMs: inside.timeMs + strategy.latencyMaxMs }
+        ? { ...inside, timeMs: inside.timeMs + Math.max(strategy.latencyMinMs, strategy.latencyMaxMs) }
         : inside;
     case 'circuit-breaker':
     case 'fallback':

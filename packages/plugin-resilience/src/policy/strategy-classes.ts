@@ -1,0 +1,21 @@
+// The classes of the strategies that ship. Those of STRATEGY_SCHEMAS and no others: a test sees to it.
+
+import { BulkheadStrategy } from '../strategies/bulkhead/bulkhead-strategy.js';
+import { ChaosStrategy } from '../strategies/chaos/chaos-strategy.js';
+import { CircuitBreakerStrategy } from '../strategies/circuit-breaker/circuit-breaker-strategy.js';
+import { FallbackStrategy } from '../strategies/fallback/fallback-strategy.js';
+import { HedgeStrategy } from '../strategies/hedge/hedge-strategy.js';
+import { RetryStrategy } from '../strategies/retry/retry-strategy.js';
+import { TimeoutStrategy } from '../strategies/timeout/timeout-strategy.js';
+import type { StrategyTable } from './strategy-table.js';
+
+/** The strategies that ship. */
+export const STRATEGY_CLASSES: StrategyTable = {
+  bulkhead: BulkheadStrategy,
+  chaos: ChaosStrategy,
+  'circuit-breaker': CircuitBreakerStrategy,
+  fallback: FallbackStrategy,
+  hedge: HedgeStrategy,
+  retry: RetryStrategy,
+  timeout: TimeoutStrategy,
+};
