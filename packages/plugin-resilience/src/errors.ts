@@ -60,6 +60,32 @@ export function policiesExhausted(most: number): DwError {
   });
 }
 
+export function policiesBusy(most: number): DwError {
+  return new DwError({
+    code: 'policies-busy',
+    status: 503,
+    retryable: true,
+    retryAfterMs: 1_000,
+    message: `${most} changes of policies wait for the disk, which is all that may; the policy was not changed`,
+    hint: 'try again later',
+  });
+}
+
+export function policyNotRemovable(name: string, source: 'configured' | 'shipped'): DwError {
+  return new DwError({
+    code: 'policy-not-removable',
+    status: 409,
+    message:
+      source === 'configured'
+        ? `policy ${name} comes from the configuration of this node and would be there again after a restart`
+        : `policy ${name} ships with this version and plugins count on it`,
+    hint:
+      source === 'configured'
+        ? 'take it out of the configuration, or set another document under its name'
+        : 'set another document under its name',
+  });
+}
+
 export function breakerMissing(policy: string): DwError {
   return new DwError({
     code: 'policy-has-no-breaker',
