@@ -5,6 +5,7 @@ import { ChaosStrategy } from '../strategies/chaos/chaos-strategy.js';
 import { CircuitBreakerStrategy } from '../strategies/circuit-breaker/circuit-breaker-strategy.js';
 import { FallbackStrategy } from '../strategies/fallback/fallback-strategy.js';
 import { HedgeStrategy } from '../strategies/hedge/hedge-strategy.js';
+import { RateLimitStrategy } from '../strategies/rate-limit/rate-limit-strategy.js';
 import { RetryStrategy } from '../strategies/retry/retry-strategy.js';
 import { TimeoutStrategy } from '../strategies/timeout/timeout-strategy.js';
 import type { StrategyTable } from './strategy-table.js';
@@ -16,6 +17,7 @@ export const STRATEGY_CLASSES: StrategyTable = {
   'circuit-breaker': CircuitBreakerStrategy,
   fallback: FallbackStrategy,
   hedge: HedgeStrategy,
+  'rate-limit': RateLimitStrategy,
   retry: RetryStrategy,
   timeout: TimeoutStrategy,
 };

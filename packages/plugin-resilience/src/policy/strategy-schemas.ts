@@ -7,6 +7,7 @@ import { CHAOS_OPTIONS } from '../strategies/chaos/chaos-options.js';
 import { CIRCUIT_BREAKER_OPTIONS } from '../strategies/circuit-breaker/circuit-breaker-options.js';
 import { FALLBACK_OPTIONS } from '../strategies/fallback/fallback-options.js';
 import { HEDGE_OPTIONS } from '../strategies/hedge/hedge-options.js';
+import { RATE_LIMIT_OPTIONS } from '../strategies/rate-limit/rate-limit-options.js';
 import { RETRY_OPTIONS } from '../strategies/retry/retry-options.js';
 import { TIMEOUT_OPTIONS } from '../strategies/timeout/timeout-options.js';
 
@@ -20,6 +21,7 @@ export const STRATEGY_SCHEMAS: StrategySchemas = {
   'circuit-breaker': CIRCUIT_BREAKER_OPTIONS,
   fallback: FALLBACK_OPTIONS,
   hedge: HEDGE_OPTIONS,
+  'rate-limit': RATE_LIMIT_OPTIONS,
   retry: RETRY_OPTIONS,
   timeout: TIMEOUT_OPTIONS,
 };

@@ -50,6 +50,14 @@ export class StrategyBench {
   }
 }
 
+/** What a test may say of a {@link HeldCall}. */
+export interface HeldCallOptions extends CallOptions {
+  readonly key?: string;
+  /** Called when the action begins, and when it ends. */
+  readonly onBegin?: () => void;
+  readonly onEnd?: () => void;
+}
+
 /** A call whose action ends when the test says so. */
 export class HeldCall {
   begun = false;
@@ -61,10 +69,7 @@ export class HeldCall {
   readonly done: Promise<void>;
   private finishers: { resolve: (value: unknown) => void; reject: (error: unknown) => void }[] = [];
 
-  constructor(
-    bench: StrategyBench,
-    options: CallOptions & { key?: string; onBegin?: () => void; onEnd?: () => void } = {},
-  ) {
+  constructor(bench: StrategyBench, options: HeldCallOptions = {}) {
     const { key = '', onBegin, onEnd, ...callOptions } = options;
     const action = (signal: AbortSignal): Promise<unknown> => {
       this.begun = true;
@@ -110,6 +115,11 @@ export class HeldCall {
     this.error = error;
     this.settled++;
   }
+}
+
+/** Makes a {@link HeldCall}. */
+export function hold(bench: StrategyBench, options?: HeldCallOptions): HeldCall {
+  return new HeldCall(bench, options);
 }
 
 /** Lets all microtasks that are there run, and those that they make. */

@@ -2,15 +2,12 @@
 
 import { Type } from '@datawarehouse/sdk';
 import type { Static } from '@datawarehouse/sdk';
+import { commonOptions } from '../common-options.js';
 
 /** Schema of {@link BulkheadOptions}. */
 export const BULKHEAD_OPTIONS = Type.Object(
   {
-    type: Type.Literal('bulkhead'),
-    name: Type.Optional(
-      Type.String({ minLength: 1, maxLength: 64, description: 'tells two bulkheads apart' }),
-    ),
-    dryRun: Type.Boolean({ default: false, description: 'counts what it would turn away, and lets it in' }),
+    ...commonOptions('bulkhead'),
     concurrency: Type.Integer({
       default: 10,
       minimum: 1,
