@@ -57,6 +57,22 @@ describe('a call', () => {
     ).rejects.toBe(thrown);
   });
 
+  it('takes the first answer of a thenable that calls back at once, twice, and then throws', async () => {
+    const thenable: PromiseLike<string> = {
+      // oxlint-disable-next-line unicorn/no-thenable -- what is tested
+      then: ((fulfilled: (value: string) => void, rejected: (error: unknown) => void) => {
+        fulfilled('first');
+        fulfilled('second');
+        rejected(new Error('third'));
+        throw new Error('fourth');
+      }) as never,
+    };
+    const endings: Ending[] = [];
+    const results = [1, 2].map(() => run(pathOf([], endings), () => thenable));
+    await expect(Promise.all(results)).resolves.toEqual(['first', 'first']);
+    expect(endings).toEqual(['succeeded', 'succeeded']);
+  });
+
   it('rejects with the very thing that was thrown, whatever it is', async () => {
     const thrown = await run(pathOf([]), () => Promise.reject(undefined as unknown as Error)).then(
       () => 'resolved',
@@ -283,6 +299,43 @@ describe('giving a call up', () => {
     finishers[1]?.('the one that counts');
     await expect(result).resolves.toBe('the one that counts');
     expect(endings).toEqual(['succeeded']);
+  });
+
+  it('leaves who hears of its action to no other call, however late the action ends', async () => {
+    const controller = new AbortController();
+    let endLate: ((value: string) => void) | undefined;
+    const givenUp = run(pathOf([]), () => new Promise<string>((resolve) => (endLate = resolve)), {
+      signal: controller.signal,
+    });
+    controller.abort(new Error('gone'));
+    await expect(givenUp).rejects.toThrow('gone');
+    const enders: ((value: string) => void)[] = [];
+    const others = Array.from({ length: 3 }, () =>
+      run(pathOf([]), () => new Promise<string>((resolve) => enders.push(resolve))),
+    );
+    endLate?.('late');
+    await Promise.resolve();
+    for (const [n, end] of enders.entries()) end(`other ${n}`);
+    await expect(Promise.all(others)).resolves.toEqual(['other 0', 'other 1', 'other 2']);
+  });
+
+  it('by its own action hears of the action’s failure, so that nobody is told of an unhandled one', async () => {
+    const controller = new AbortController();
+    const unhandled: unknown[] = [];
+    const listener = (reason: unknown): void => void unhandled.push(reason);
+    process.on('unhandledRejection', listener);
+    const result = run(
+      pathOf([]),
+      () => {
+        controller.abort(new Error('by itself'));
+        return Promise.reject(new Error('nobody hears'));
+      },
+      { signal: controller.signal },
+    );
+    await expect(result).rejects.toThrow('by itself');
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off('unhandledRejection', listener);
+    expect(unhandled).toEqual([]);
   });
 
   it('reaches all calls of one signal, and leaves one listener on it', async () => {

@@ -3,7 +3,11 @@
 // up from outside at any moment with every layer let go of.
 
 import type { Layer, Step } from './layer.js';
+import { proceed, undisturbed } from './driving.js';
+import { pendingPromise } from './pending-promise.js';
 import { forgetCall, watchSignal } from './signal-watch.js';
+import type { Waiter } from './waiter.js';
+import { isThenable, waiterFor } from './waiter.js';
 
 /** What is called. It is given a signal if it takes an argument. */
 export type Action<T> = (signal: AbortSignal) => PromiseLike<T> | T;
@@ -33,39 +37,8 @@ export interface CallPath {
 }
 
 const NO_OPTIONS: CallOptions = Object.freeze({});
-/**
- * Microtasks that an action that was given up is left for its own clean-up, before those that waited for its place begin.
- * An action that listens to its signal has let go by then.
- */
-const UNWINDING_TURNS = 4;
-
-/** Calls that a layer let go on while another was being driven. Each call is in it at most once. */
-const ready: Call[] = [];
-let driving = false;
-
-function proceed(call: Call): void {
-  if (driving) {
-    ready.push(call);
-    return;
-  }
-  driving = true;
-  try {
-    call.drive();
-    for (let n = 0; n < ready.length; n++) (ready[n] as Call).drive();
-  } finally {
-    ready.length = 0;
-    driving = false;
-  }
-}
-
-/** Lets calls go on after actions that were given up have had a moment to unwind. */
-function proceedLater(calls: readonly Call[], turns = UNWINDING_TURNS): void {
-  queueMicrotask(() => {
-    if (turns > 1) proceedLater(calls, turns - 1);
-    else for (const call of calls) proceed(call);
-  });
-}
-
+/** Of calls that pass no layer. Nobody writes to it. */
+const NO_NOTES: unknown[] = [];
 /** One call. */
 export class Call {
   /** Whether {@link value} is an error. Means something while an outcome comes out. */
@@ -74,16 +47,21 @@ export class Call {
   value: unknown = undefined;
   /** What a layer keeps of this call, by the layer's place. */
   readonly notes: unknown[];
+  /** Settles the caller's promise, if it was not settled when the caller got it. */
+  private resolve: ((value: unknown) => void) | undefined = undefined;
+  private reject: ((reason: unknown) => void) | undefined = undefined;
   /** The layers from `floor` up to here have been entered. */
   private depth: number;
   /** The action's run that counts; earlier ones were given up, and what becomes of them is nobody's affair. */
   private run = 0;
+  /** Hears of the end of that run. */
+  private waiter: Waiter | undefined = undefined;
   private state: 'going-in' | 'going-out' | 'acting' | 'waiting' | 'ended' = 'going-in';
-  private controller: AbortController | undefined;
+  private controller: AbortController | undefined = undefined;
 
   /**
    * @param floor The call's first layer; those before it belong to the call that it was forked from.
-   * @param settled Told of the outcome, once.
+   * @param settled Told of the outcome of a fork, once.
    */
   constructor(
     readonly path: CallPath,
@@ -91,12 +69,15 @@ export class Call {
     private readonly action: Action<unknown>,
     readonly options: CallOptions,
     private readonly floor: number,
-    private readonly settled: (call: Call) => void,
+    private readonly settled: ((call: Call) => void) | undefined,
     /** Time at which it began, monotonic ms. */
     readonly startedAt: number,
   ) {
     this.depth = floor;
-    this.notes = [];
+    // Of its full length at once: growing one by one would make it several times as large.
+    const places = path.layers.length;
+    // oxlint-disable-next-line unicorn/no-new-array -- a length is meant, and Array.from costs a loop
+    this.notes = places === 0 ? NO_NOTES : new Array(places);
   }
 
   /** Whether it has an outcome that nothing changes any more. */
@@ -243,22 +224,26 @@ export class Call {
     let running: unknown;
     try {
       running = this.action.length === 0 ? (this.action as () => unknown)() : this.action(this.signalOfRun());
+      if (!isThenable(running)) return this.came(run, false, running);
+      const waiter = waiterFor(running);
+      // The action may have given its own call up. Its promise is waited for all the same, or its failure would be an
+      // unhandled rejection.
+      if (run === this.run) {
+        waiter.call = this;
+        this.waiter = waiter;
+      }
+      running.then(waiter.fulfilled, waiter.rejected);
+      return false;
     } catch (error) {
+      if (run === this.run) this.leaveWaiter();
       return this.came(run, true, error);
     }
-    if (isThenable(running)) {
-      running.then(
-        (value) => this.acted(run, false, value),
-        (error: unknown) => this.acted(run, true, error),
-      );
-      return false;
-    }
-    return this.came(run, false, running);
   }
 
-  private acted(run: number, failed: boolean, value: unknown): void {
-    if (!this.came(run, failed, value)) return;
-    proceed(this);
+  /** The run that counts has ended. For its waiter alone. */
+  acted(failed: boolean, value: unknown): void {
+    this.waiter = undefined;
+    if (this.came(this.run, failed, value)) proceed(this);
   }
 
   /** @returns false when nobody waits for this run any more. */
@@ -271,6 +256,12 @@ export class Call {
     return true;
   }
 
+  private leaveWaiter(): void {
+    if (this.waiter === undefined) return;
+    this.waiter.call = undefined;
+    this.waiter = undefined;
+  }
+
   private signalOfRun(): AbortSignal {
     const { signal } = this.options;
     if (signal !== undefined && !this.path.givesUp) return signal;
@@ -280,20 +271,14 @@ export class Call {
 
   /** Does `change` after the action was told, and lets nobody else begin before the action could unwind. */
   private interrupt(why: unknown, change: () => void): void {
-    const outermost = !driving;
-    driving = true;
-    this.run++;
-    const { controller } = this;
-    this.controller = undefined;
-    try {
+    undisturbed(() => {
+      this.run++;
+      this.leaveWaiter();
+      const { controller } = this;
+      this.controller = undefined;
       controller?.abort(why);
       change();
-    } finally {
-      if (outermost) {
-        driving = false;
-        if (ready.length > 0) proceedLater(ready.splice(0));
-      }
-    }
+    });
   }
 
   private abandonDownTo(lowest: number): void {
@@ -308,8 +293,24 @@ export class Call {
     this.state = 'ended';
     const { signal } = this.options;
     if (signal !== undefined) forgetCall(signal, this);
-    if (this.floor === 0) this.path.ended(this, ending);
-    this.settled(this);
+    if (this.settled !== undefined) {
+      this.settled(this);
+      return;
+    }
+    this.path.ended(this, ending);
+    if (this.failed) this.reject?.(this.value);
+    else this.resolve?.(this.value);
+  }
+
+  /** The caller's promise. Making one that is settled already costs a fraction of making one to settle later. */
+  promise(): Promise<unknown> {
+    if (this.state === 'ended') {
+      return this.failed ? Promise.reject(this.value) : Promise.resolve(this.value);
+    }
+    const { promise, resolve, reject } = pendingPromise();
+    this.resolve = resolve;
+    this.reject = reject;
+    return promise;
   }
 }
 
@@ -324,18 +325,7 @@ export function callThrough<T>(
   now: number,
   options: CallOptions = NO_OPTIONS,
 ): Promise<T> {
-  return new Promise<T>((resolve, reject) => {
-    const settled = (call: Call): void => {
-      if (call.failed) reject(call.value);
-      else resolve(call.value as T);
-    };
-    new Call(path, key, action, options, 0, settled, now).start();
-  });
-}
-
-/** Whether it is waited for with `then`. */
-export function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return (
-    typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
-  );
+  const call = new Call(path, key, action, options, 0, undefined, now);
+  call.start();
+  return call.promise() as Promise<T>;
 }

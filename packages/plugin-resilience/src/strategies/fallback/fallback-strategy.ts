@@ -2,7 +2,7 @@
 // function may be asynchronous; the call then waits here, and is given up like any other that waits.
 
 import type { Call } from '../../engine/call.js';
-import { isThenable } from '../../engine/call.js';
+import { isThenable } from '../../engine/waiter.js';
 import { REPLACED_BY_DEFAULT, compileErrorMatch } from '../../engine/error-match.js';
 import type { ErrorPredicate } from '../../engine/error-match.js';
 import type { Layer, Step } from '../../engine/layer.js';
