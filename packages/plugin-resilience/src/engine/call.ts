@@ -61,7 +61,7 @@ export class Call {
 
   /**
    * @param floor The call's first layer; those before it belong to the call that it was forked from.
-   * @param settled Told of the outcome of a fork, once.
+   * @param settled Told of the outcome, once, in place of a caller that has a promise.
    */
   constructor(
     readonly path: CallPath,
@@ -293,12 +293,9 @@ export class Call {
     this.state = 'ended';
     const { signal } = this.options;
     if (signal !== undefined) forgetCall(signal, this);
-    if (this.settled !== undefined) {
-      this.settled(this);
-      return;
-    }
-    this.path.ended(this, ending);
-    if (this.failed) this.reject?.(this.value);
+    if (this.floor === 0) this.path.ended(this, ending);
+    if (this.settled !== undefined) this.settled(this);
+    else if (this.failed) this.reject?.(this.value);
     else this.resolve?.(this.value);
   }
 
