@@ -14,7 +14,8 @@ const DEFAULTS = { ratio: 0.2, minPerSecond: 10, windowMs: 10_000 } as const;
 /**
  * Invariant: whenever a retry is allowed, the retries of the last `windowMs`, this one included, are no more than
  * `ratio` × the first attempts of the last `windowMs` + `minPerSecond` × the window's seconds. It errs by less than a
- * slot, and towards fewer retries. Everything is O(1).
+ * slot, and towards fewer retries. After the window was made longer this holds for what the shorter one still knew.
+ * Everything is O(1).
  */
 export class RetryBudget {
   private ratio = 0;
