@@ -25,7 +25,7 @@ function failing(kit: RowKit, ...errors: readonly unknown[]) {
   const calledAt: number[] = [];
   const action = (): Promise<string> => {
     const n = calledAt.push(kit.clock.now()) - 1;
-    return n < errors.length ? Promise.reject(errors[n] as Error) : Promise.resolve('done');
+    return n < errors.length ? Promise.reject(errors[n]) : Promise.resolve('done');
   };
   return { action, calledAt };
 }
