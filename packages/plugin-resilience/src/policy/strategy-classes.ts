@@ -3,6 +3,7 @@
 import { BulkheadStrategy } from '../strategies/bulkhead/bulkhead-strategy.js';
 import { ChaosStrategy } from '../strategies/chaos/chaos-strategy.js';
 import { CircuitBreakerStrategy } from '../strategies/circuit-breaker/circuit-breaker-strategy.js';
+import { CoalesceStrategy } from '../strategies/coalesce/coalesce-strategy.js';
 import { FallbackStrategy } from '../strategies/fallback/fallback-strategy.js';
 import { HedgeStrategy } from '../strategies/hedge/hedge-strategy.js';
 import { RateLimitStrategy } from '../strategies/rate-limit/rate-limit-strategy.js';
@@ -15,6 +16,7 @@ export const STRATEGY_CLASSES: StrategyTable = {
   bulkhead: BulkheadStrategy,
   chaos: ChaosStrategy,
   'circuit-breaker': CircuitBreakerStrategy,
+  coalesce: CoalesceStrategy,
   fallback: FallbackStrategy,
   hedge: HedgeStrategy,
   'rate-limit': RateLimitStrategy,

@@ -5,6 +5,7 @@ import type { StrategyType } from '../engine/layer.js';
 import { BULKHEAD_OPTIONS } from '../strategies/bulkhead/bulkhead-options.js';
 import { CHAOS_OPTIONS } from '../strategies/chaos/chaos-options.js';
 import { CIRCUIT_BREAKER_OPTIONS } from '../strategies/circuit-breaker/circuit-breaker-options.js';
+import { COALESCE_OPTIONS } from '../strategies/coalesce/coalesce-options.js';
 import { FALLBACK_OPTIONS } from '../strategies/fallback/fallback-options.js';
 import { HEDGE_OPTIONS } from '../strategies/hedge/hedge-options.js';
 import { RATE_LIMIT_OPTIONS } from '../strategies/rate-limit/rate-limit-options.js';
@@ -19,6 +20,7 @@ export const STRATEGY_SCHEMAS: StrategySchemas = {
   bulkhead: BULKHEAD_OPTIONS,
   chaos: CHAOS_OPTIONS,
   'circuit-breaker': CIRCUIT_BREAKER_OPTIONS,
+  coalesce: COALESCE_OPTIONS,
   fallback: FALLBACK_OPTIONS,
   hedge: HEDGE_OPTIONS,
   'rate-limit': RATE_LIMIT_OPTIONS,
