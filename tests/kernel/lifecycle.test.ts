@@ -109,6 +109,53 @@ describe('order', () => {
     expect(find(host, 'e').reason).toContain('requires sa of plugin a');
   });
 
+  test('a plugin waits for what is optional while that is on its way up, and does without it when it is not', async () => {
+    const user: PluginSource = {
+      manifest: { optional: ['s', 'nobody-has-it'], provides: ['seen'] },
+      body: `initializeAsync(context) {
+        const read = (id) => context.services.tryGet({ id }) !== undefined;
+        const atStart = read('s');
+        context.services.provide({ id: 'seen' }, { atStart, now: () => read('s') });
+      }`,
+    };
+    const host = await makeHost([
+      await bench.plugin('user', user),
+      await bench.plugin('maker', provider('s', 'activateAsync() { return Promise.resolve(); }')),
+    ]);
+    await host.start();
+    expect(states(host)).toEqual({ user: 'active', maker: 'active' });
+    const seen = () => host.service({ id: 'seen' }) as { atStart: boolean; now(): boolean };
+    expect(seen().atStart).toBe(true);
+    // It is not taken down with what it can do without, and finds it again when it is back.
+    await host.plugins.disable('maker');
+    expect(states(host)).toEqual({ user: 'active', maker: 'disabled' });
+    expect(seen().now()).toBe(false);
+    await host.plugins.reload('user');
+    expect(seen().atStart).toBe(false);
+    await host.plugins.enable('maker');
+    expect(seen().now()).toBe(true);
+  });
+
+  test('what is optional and fails keeps nobody waiting, and all stop in order', async () => {
+    const host = await makeHost([
+      await bench.plugin('user', {
+        manifest: { optional: ['s', 't'] },
+        body: `initializeAsync(context) { this.context = context; }
+          shutdownAsync() { if (this.context.services.tryGet({ id: 't' }) === undefined) throw new Error('too late'); }`,
+      }),
+      await bench.plugin('broken', {
+        manifest: { provides: ['s'] },
+        body: 'initializeAsync() { throw new Error("no"); }',
+      }),
+      await bench.plugin('maker', provider('t')),
+    ]);
+    await host.start();
+    expect(states(host)).toEqual({ user: 'active', broken: 'failed', maker: 'active' });
+    await host.stop();
+    expect(find(host, 'user')).toMatchObject({ state: 'stopped' });
+    expect(find(host, 'user').reason).toBeUndefined();
+  });
+
   test('a missing provider is named', async () => {
     const host = await makeHost([await bench.plugin('user', consumer('nobody-has-it'))]);
     await host.start();

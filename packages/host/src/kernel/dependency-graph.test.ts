@@ -55,6 +55,47 @@ test('dependents are found through others', () => {
   expect([...withDependents(['a'], graph)].sort()).toEqual(['a', 'b', 'c']);
 });
 
+describe('what a plugin can do without', () => {
+  const user = (
+    id: string,
+    provides: string[],
+    optional: string[],
+    requires: string[] = [],
+  ): DependencyNode => ({
+    id,
+    provides,
+    requires,
+    optional,
+  });
+
+  test('is no problem when nobody or more than one provides it, and makes no dependent', () => {
+    const graph = analyseDependencies([
+      user('a', [], ['nope', 'twice', 'sd']),
+      node('b', ['twice'], []),
+      node('c', ['twice'], []),
+      node('d', ['sd'], []),
+    ]);
+    expect(graph.problems.get('a')).toBeUndefined();
+    expect(graph.uses.get('a')).toEqual([{ service: 'sd', provider: 'd' }]);
+    expect([...withDependents(['d'], graph)]).toEqual(['d']);
+  });
+
+  test('is not waited for where that would close a loop, by what is needed or by what is used', () => {
+    const graph = analyseDependencies([
+      user('a', ['sa'], ['sb']),
+      user('b', ['sb'], [], ['sa']),
+      user('c', ['sc'], ['sd', 'sa']),
+      user('d', ['sd'], ['sc']),
+      user('e', ['se'], ['se']),
+    ]);
+    expect(graph.problems.size).toBe(0);
+    expect(graph.uses.get('a')).toEqual([]);
+    expect(graph.uses.get('c')).toEqual([{ service: 'sa', provider: 'a' }]);
+    expect(graph.uses.get('d')).toEqual([]);
+    expect(graph.uses.get('e')).toEqual([]);
+  });
+});
+
 const graphs = fc
   .integer({ min: 1, max: 8 })
   .chain((size) =>
@@ -85,7 +126,7 @@ test('every loop named is one, and without a loop there is an order', () => {
         expect(new Set(problem.loop).size).toBe(problem.loop.length - 1);
       }
       // What is in no loop, and needs nothing that is, can be started one after the other.
-      const bad = withDependents(problems.keys(), { problems, needs, providers: new Map() });
+      const bad = withDependents(problems.keys(), { problems, needs, uses: new Map(), providers: new Map() });
       const waiting = new Set(nodes.map(({ id }) => id).filter((id) => !bad.has(id)));
       for (let before = -1; before !== waiting.size;) {
         before = waiting.size;

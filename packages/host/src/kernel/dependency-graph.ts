@@ -5,6 +5,8 @@ export interface DependencyNode {
   readonly id: string;
   readonly provides: readonly string[];
   readonly requires: readonly string[];
+  /** Services that it uses where there are any. */
+  readonly optional?: readonly string[];
 }
 
 /** Why a plugin cannot be started as things are. */
@@ -19,6 +21,11 @@ export interface DependencyGraph {
   readonly providers: ReadonlyMap<string, string>;
   /** Direct requirements by plugin: service and its provider. */
   readonly needs: ReadonlyMap<string, readonly { readonly service: string; readonly provider: string }[]>;
+  /**
+   * What plugins use and can do without, by plugin. An edge that would close a loop is left out: it gives an order to
+   * starting and stopping, and no plugin is kept down for the sake of an order.
+   */
+  readonly uses: ReadonlyMap<string, readonly { readonly service: string; readonly provider: string }[]>;
   /** First problem of each plugin that has one. */
   readonly problems: ReadonlyMap<string, DependencyProblem>;
 }
@@ -54,7 +61,39 @@ function shortestLoop(start: string, edges: Edges): readonly string[] | undefine
   return undefined;
 }
 
-/** Works out providers, needs and problems. The answer depends on the set of nodes, not on their order. */
+function reaches(from: string, goal: string, edges: readonly Edges[]): boolean {
+  const seen = new Set([from]);
+  for (const at of seen) {
+    if (at === goal) return true;
+    for (const some of edges) for (const next of some.get(at) ?? []) seen.add(next);
+  }
+  return false;
+}
+
+function usesOf(
+  nodes: readonly DependencyNode[],
+  providers: ReadonlyMap<string, string>,
+  needed: Edges,
+): DependencyGraph['uses'] {
+  const wished = nodes.map(({ id, optional }) => {
+    const list = [...new Set(optional)].flatMap((service) => {
+      const provider = providers.get(service);
+      return provider === undefined ? [] : [{ service, provider }];
+    });
+    return { id, list };
+  });
+  const wishes: Edges = new Map(
+    wished.map(({ id, list }) => [id, list.map(({ provider }) => provider)] as const),
+  );
+  return new Map(
+    wished.map(({ id, list }) => [
+      id,
+      list.filter(({ provider }) => !reaches(provider, id, [needed, wishes])),
+    ]),
+  );
+}
+
+/** Works out providers, needs, uses and problems. The answer depends on the set of nodes, not on their order. */
 export function analyseDependencies(input: readonly DependencyNode[]): DependencyGraph {
   const nodes = [...input].sort((a, b) => (a.id < b.id ? -1 : 1));
   const index = indexProviders(nodes);
@@ -88,7 +127,7 @@ export function analyseDependencies(input: readonly DependencyNode[]): Dependenc
     const loop = shortestLoop(id, edges);
     if (loop !== undefined) note(id, { kind: 'cycle', loop });
   }
-  return { providers, needs, problems };
+  return { providers, needs, uses: usesOf(nodes, providers, edges), problems };
 }
 
 /** `ids` and everything that needs any of them, directly or through others. */

@@ -9,6 +9,7 @@ import { createKit, definitionOf, scopeOf } from './kernel-kit.test.kit.js';
 const manifest = {
   provides: ['mine'],
   requires: ['theirs'],
+  optional: ['maybe'],
   topics: { publish: ['a.>'], subscribe: ['a.>'] },
 };
 
@@ -49,6 +50,17 @@ describe('services', () => {
     const { context } = setUp();
     expect(codeOf(() => context.services.get({ id: 'theirs' }))).toBe('service-missing');
     expect(context.services.tryGet({ id: 'theirs' })).toBeUndefined();
+  });
+
+  test('what the manifest calls optional may be asked for, and comes and goes', () => {
+    const { context, services } = setUp();
+    expect(context.services.tryGet({ id: 'maybe' })).toBeUndefined();
+    expect(codeOf(() => context.services.get({ id: 'maybe' }))).toBe('service-missing');
+    const provided = services.forPlugin(scopeOf('other'));
+    provided.provide('maybe', { name: 'there' });
+    expect(context.services.tryGet<{ name: string }>({ id: 'maybe' })?.name).toBe('there');
+    provided.revokeAll();
+    expect(context.services.tryGet({ id: 'maybe' })).toBeUndefined();
   });
 
   test('a service is provided once, and is an object or a function', () => {

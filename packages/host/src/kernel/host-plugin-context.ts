@@ -197,7 +197,8 @@ export class HostPluginContext implements PluginContext {
 
   #tryService<T>(token: ServiceToken<T>): T | undefined {
     this.#assertUsable();
-    if (this.#definition.manifest.requires?.includes(token.id) !== true) {
+    const { requires, optional } = this.#definition.manifest;
+    if (requires?.includes(token.id) !== true && optional?.includes(token.id) !== true) {
       throw contextErrors.serviceNotDeclared(this.pluginId, token.id, 'requires');
     }
     return this.#ports.services.tryGet(token);

@@ -335,9 +335,9 @@ export class PluginSupervisor implements PluginAdmin {
       const slot = this.slots.get(id);
       const life = slot && lifeOf(slot);
       if (slot === undefined || life === undefined) return Promise.resolve();
-      const dependents = [...graph.needs]
+      const dependents = [...graph.needs, ...graph.uses]
         .filter(
-          ([other, needs]) => other !== id && ids.has(other) && needs.some(({ provider }) => provider === id),
+          ([other, edges]) => other !== id && ids.has(other) && edges.some(({ provider }) => provider === id),
         )
         .map(([other]) => other);
       const ended = (async (): Promise<void> => {

@@ -37,6 +37,7 @@ export function planStart(
     id,
     provides: definition?.manifest.provides ?? [],
     requires: (definition?.manifest.requires ?? []).filter((service) => !isHostService(service)),
+    optional: definition?.manifest.optional ?? [],
   }));
   return { slots, graph: analyseDependencies(nodes) };
 }
@@ -94,6 +95,11 @@ export function decide(slot: PluginSlot, plan: StartPlan): StartDecision {
     if (other === undefined || other.status.state === 'active') continue;
     if (isDown(other)) return blockedBy(slot.id, service, other);
     waits = true;
+  }
+  for (const { provider } of plan.graph.uses.get(slot.id) ?? []) {
+    // It is waited for while it is on its way up, and done without when it is down.
+    const other = plan.slots.get(provider);
+    if (other !== undefined && other.status.state !== 'active' && !isDown(other)) waits = true;
   }
   return waits ? { kind: 'wait' } : { kind: 'start' };
 }

@@ -37,6 +37,12 @@ export const PluginManifestSchema = Type.Object(
     provides: Type.Optional(Type.Array(ServiceId, { uniqueItems: true })),
     /** Ids of the service tokens it needs; a plugin that provides each is started before it. */
     requires: Type.Optional(Type.Array(ServiceId, { uniqueItems: true })),
+    /**
+     * Ids of the service tokens it uses when somebody provides them, and does without otherwise. Those who provide them
+     * are started before it and stopped after it where that is possible; it is asked for with `services.tryGet`, which
+     * may find a service later than at the start, or no more.
+     */
+    optional: Type.Optional(Type.Array(ServiceId, { uniqueItems: true })),
     /** Topics it may publish (or send) to and subscribe (or respond) to; patterns allowed. Nothing else is permitted. */
     topics: Type.Optional(
       Type.Object(

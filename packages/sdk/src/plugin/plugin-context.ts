@@ -50,7 +50,7 @@ export interface NodeInfo {
 
 /** Services that cross plugins. */
 export interface ServiceRegistry {
-  /** @throws DwError `service-not-declared` when the manifest does not require it, `service-missing` when nobody provides it. */
+  /** @throws DwError `service-not-declared` when the manifest names it neither as required nor as optional, `service-missing` when nobody provides it. */
   get<T>(token: ServiceToken<T>): T;
   /** As `get`, but undefined when nobody provides it. */
   tryGet<T>(token: ServiceToken<T>): T | undefined;

@@ -262,7 +262,9 @@ export class TestContext implements AsyncDisposable {
 
   private tryService<T>(token: ServiceToken<T>): T | undefined {
     this.assertUsable();
-    this.assertDeclared(token.id, 'requires');
+    if (this.options.manifest?.optional?.includes(token.id) !== true) {
+      this.assertDeclared(token.id, 'requires');
+    }
     return this.given.get(token.id) as T | undefined;
   }
 
