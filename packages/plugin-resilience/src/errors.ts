@@ -213,3 +213,12 @@ export function keysExhausted(policy: string, most: number): DwError {
     hint: 'raise maxCacheEntries of the resilience subsystem, or use fewer keys',
   });
 }
+
+export function circuitNoticeMalformed(why: string): DwError {
+  return new DwError({
+    code: 'circuit-notice-malformed',
+    status: 400,
+    message: `a peer's notice of circuit breakers is not taken: ${why}`,
+    hint: 'run the same version on all nodes',
+  });
+}

@@ -199,10 +199,14 @@ export class Policy implements IResiliencePolicy, InstanceOwner {
     else for (const breaker of this.breakersOf(this.known(key))) breaker.reset(reason);
   }
 
-  /** The breakers of a key, if the key is in use; outermost first. */
-  breakers(key: string): readonly CircuitLayer[] {
-    const instance = this.instances.get(key);
-    return instance === undefined ? [] : this.breakersOf(instance);
+  /**
+   * The breakers of a key, if the key is in use; outermost first.
+   * @param make Makes the key's state if there is none, as far as there is room. Nothing is made without a breaker.
+   */
+  breakers(key: string, make = false): readonly CircuitLayer[] {
+    const wanted = make && this.shape.strategies.some(({ type }) => type === 'circuit-breaker');
+    const instance = this.instances.get(key) ?? (wanted ? this.admit(key) : undefined);
+    return instance === undefined || typeof instance === 'string' ? [] : this.breakersOf(instance);
   }
 
   ended(call: Call, ending: Ending): void {

@@ -134,9 +134,12 @@ export class ResilienceService implements IResilience {
     this.policy(name).reset(key, reason);
   }
 
-  /** The breakers of a key that is in use, outermost first; none otherwise. */
-  breakers(name: string, key: string): readonly CircuitLayer[] {
-    return this.byName.get(name)?.breakers(key) ?? [];
+  /**
+   * The breakers of a key that is in use, outermost first; none otherwise.
+   * @param make Makes the key's state if there is none, as far as there is room.
+   */
+  breakers(name: string, key: string, make = false): readonly CircuitLayer[] {
+    return this.byName.get(name)?.breakers(key, make) ?? [];
   }
 
   /** What is counted of each policy. Its cost does not grow with calls nor keys. */

@@ -5,11 +5,13 @@ export { ALL_TOPICS, permissionCovers } from './topic-permissions.js';
 export { assertTopicName, assertTopicPattern, isTopicPattern, topicMatches } from './topic-name.js';
 export {
   BackpressureChanged,
+  CircuitBreakerStateChanged,
   GroupsChanged,
   LeaderChanged,
   LimitsChanged,
   MembershipChanged,
   PluginStateChanged,
+  ResilienceAdapted,
   ScalingReconfigure,
 } from './topics.js';
 export type {

@@ -93,3 +93,50 @@ export const PluginStateChanged = defineTopic({
     reason: Type.Optional(Type.String()),
   }),
 });
+
+const CircuitStateName = Type.Union([
+  Type.Literal('closed'),
+  Type.Literal('open'),
+  Type.Literal('half-open'),
+  Type.Literal('isolated'),
+]);
+
+/** `dw.resilience.circuit-breaker.state`: a circuit breaker of this node is in another state. */
+export const CircuitBreakerStateChanged = defineTopic({
+  name: 'dw.resilience.circuit-breaker.state',
+  description: 'A circuit breaker of this node is in another state',
+  payload: Type.Object({
+    policy: Type.String(),
+    key: Type.String(),
+    previousState: CircuitStateName,
+    newState: CircuitStateName,
+    reason: Type.String(),
+    /** Name of the breaker within the policy. */
+    strategy: Type.Optional(Type.String()),
+    /** Whose doing it was: this node's calls, another node's breaker, or an operator. */
+    source: Type.Optional(
+      Type.Union([Type.Literal('calls'), Type.Literal('remote'), Type.Literal('operator')]),
+    ),
+    /** Milliseconds that it stays open, when it opened. */
+    breakMs: Type.Optional(Type.Number()),
+    /** Counts the changes of this policy's breaker for this key over all nodes; of two, the later has the higher one. */
+    lamport: Type.Optional(Type.Integer()),
+    /** The node where the change began. */
+    nodeId: Type.Optional(Type.String()),
+  }),
+});
+
+/** `dw.resilience.adapted`: a threshold of a resilience policy was moved by itself. */
+export const ResilienceAdapted = defineTopic({
+  name: 'dw.resilience.adapted',
+  description: 'A threshold of a resilience policy was moved by itself',
+  payload: Type.Object({
+    policy: Type.String(),
+    /** Name of the strategy within the policy. */
+    strategy: Type.String(),
+    limit: Type.String(),
+    previous: Type.Number(),
+    current: Type.Number(),
+    reason: Type.String(),
+  }),
+});

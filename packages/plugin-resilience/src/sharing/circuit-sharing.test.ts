@@ -1,0 +1,329 @@
+// Breakers of several nodes on a network in memory, with real policies on each.
+
+import { afterEach, describe, expect, it } from 'vitest';
+import { FakeClock, MemoryNetwork } from '@datawarehouse/sdk/testing';
+import type { MemoryTransport } from '@datawarehouse/sdk/testing';
+import { readPolicyDocument } from '../policy/document.js';
+import { ResilienceService } from '../policy/resilience-service.js';
+import { CircuitBreakerStrategy } from '../strategies/circuit-breaker/circuit-breaker-strategy.js';
+import { encodeCircuitMessage } from './circuit-notice.js';
+import type { CircuitNotice } from './circuit-notice.js';
+import { CIRCUIT_CHANNEL, CircuitSharing } from './circuit-sharing.js';
+import { serviceBreakers } from './service-breakers.js';
+
+interface Node {
+  readonly id: string;
+  readonly service: ResilienceService;
+  readonly sharing: CircuitSharing;
+  readonly transport: MemoryTransport;
+  readonly bus: Record<string, unknown>[];
+  readonly warnings: string[];
+  fail(times?: number, key?: string): Promise<void>;
+  succeed(key?: string): Promise<void>;
+  state(key?: string): string | undefined;
+}
+
+const opened: { dispose(): void }[] = [];
+
+afterEach(() => {
+  for (const each of opened.splice(0)) each.dispose();
+});
+
+function cluster(ids: readonly string[], options: { share?: boolean; queueCapacity?: number } = {}) {
+  const clock = new FakeClock({ now: 1_000 });
+  const { queueCapacity = 10_000, share = true } = options;
+  const network = new MemoryNetwork({ nodes: ids, delivery: 'manual', clock, queueCapacity });
+  const nodes = ids.map((id) => startNode(id, network, clock, share));
+  network.deliverAll();
+  return { clock, network, nodes };
+}
+
+function startNode(id: string, network: MemoryNetwork, clock: FakeClock, share = true): Node {
+  const service = new ResilienceService({ clock, strategies: { 'circuit-breaker': CircuitBreakerStrategy } });
+  service.set(
+    readPolicyDocument({
+      name: 'peer-rpc',
+      strategies: [
+        { type: 'circuit-breaker', window: { kind: 'consecutive', failures: 2 }, breakMs: 1_000, share },
+      ],
+    }),
+  );
+  const bus: Record<string, unknown>[] = [];
+  const warnings: string[] = [];
+  const transport = network.transport(id);
+  const sharing = new CircuitSharing({
+    nodeId: id,
+    events: service,
+    breakers: serviceBreakers(service),
+    bus: {
+      publish: (topic, payload) => {
+        bus.push({ topic: typeof topic === 'string' ? topic : topic.name, ...payload });
+        return true;
+      },
+    },
+    transport,
+    clock,
+    log: { warn: (fields: unknown) => void warnings.push(JSON.stringify(fields)) },
+  });
+  const call = async (action: () => Promise<string>, key: string): Promise<void> => {
+    await service.execute('peer-rpc', action, { key }).then(
+      () => {},
+      () => {},
+    );
+  };
+  opened.push({
+    dispose: () => {
+      sharing[Symbol.dispose]();
+      service.dispose();
+      transport.close();
+    },
+  });
+  return {
+    id,
+    service,
+    sharing,
+    transport,
+    bus,
+    warnings,
+    fail: async (times = 1, key = 'k') => {
+      for (let n = 0; n < times; n++) await call(() => Promise.reject(new Error('down')), key);
+    },
+    succeed: (key = 'k') => call(() => Promise.resolve('up'), key),
+    state: (key = 'k') => service.breakers('peer-rpc', key)[0]?.view(clock.now()).state,
+  };
+}
+
+const NOTICE: CircuitNotice = {
+  policy: 'peer-rpc',
+  strategy: 'circuit-breaker',
+  key: 'k',
+  state: 'open',
+  lamport: 1,
+  breakMs: 500,
+  reason: 'it fails',
+};
+
+function notify(from: Node, to: Node, notice: Partial<CircuitNotice>): void {
+  const payload = encodeCircuitMessage({ kind: 'notices', notices: [{ ...NOTICE, ...notice }] });
+  from.transport.send(to.id, CIRCUIT_CHANNEL, payload);
+}
+
+describe('two nodes', () => {
+  it('open together, also for a key that one has not used; a close only lets the other probe', async () => {
+    const { clock, network, nodes } = cluster(['a', 'b']);
+    const [a, b] = nodes as [Node, Node];
+    await a.fail(2);
+    network.deliverAll();
+    expect([a.state(), b.state()]).toEqual(['open', 'open']);
+    clock.advance(1_000);
+    await a.succeed();
+    expect(a.state()).toBe('closed');
+    network.deliverAll();
+    expect(b.state()).toBe('half-open');
+    await b.succeed();
+    expect(b.state()).toBe('closed');
+  });
+
+  it('let a probe through before the break is over when the other has closed', async () => {
+    const { network, nodes } = cluster(['a', 'b']);
+    const [a, b] = nodes as [Node, Node];
+    await a.fail(2);
+    network.deliverAll();
+    a.service.reset('peer-rpc', 'k', 'it is fixed');
+    await Promise.resolve();
+    network.deliverAll();
+    expect([a.state(), b.state()]).toEqual(['closed', 'half-open']);
+  });
+
+  it('say on their buses what has changed, with the stamp and the node where it began', async () => {
+    const { network, nodes } = cluster(['a', 'b']);
+    const [a, b] = nodes as [Node, Node];
+    await a.fail(2);
+    network.deliverAll();
+    await Promise.resolve();
+    const common = {
+      topic: 'dw.resilience.circuit-breaker.state',
+      policy: 'peer-rpc',
+      key: 'k',
+      strategy: 'circuit-breaker',
+      previousState: 'closed',
+      newState: 'open',
+      breakMs: 1_000,
+      lamport: 1,
+      nodeId: 'a',
+    };
+    const reason = '2 calls failed in a row (the last one with Error)';
+    expect(a.bus).toEqual([{ ...common, reason, source: 'calls' }]);
+    expect(b.bus).toEqual([{ ...common, reason: `node a: ${reason}`, source: 'remote' }]);
+  });
+
+  it('do not send on what they were told (weakness elsewhere: it echoed)', async () => {
+    const { network, nodes } = cluster(['a', 'b', 'c']);
+    const [a, b, c] = nodes as [Node, Node, Node];
+    const before = [b, c].map(({ sharing }) => sharing.counters().sent);
+    await a.fail(2);
+    network.deliverAll();
+    await Promise.resolve();
+    expect(network.deliverAll()).toBe(0);
+    expect([b.state(), c.state()]).toEqual(['open', 'open']);
+    expect([b, c].map(({ sharing }) => sharing.counters().sent)).toEqual(before);
+  });
+
+  it('take news of one key while another has changed a thousand times', async () => {
+    const { clock, network, nodes } = cluster(['a', 'b']);
+    const [a, b] = nodes as [Node, Node];
+    for (let n = 0; n < 300; n++) {
+      await a.fail(2, 'busy');
+      clock.advance(1_000);
+      await a.succeed('busy');
+    }
+    network.deliverAll();
+    await b.fail(2, 'quiet');
+    network.deliverAll();
+    expect(a.state('quiet')).toBe('open');
+  });
+
+  it('keep what is isolated as it is', async () => {
+    const { network, nodes } = cluster(['a', 'b']);
+    const [a, b] = nodes as [Node, Node];
+    b.service.isolate('peer-rpc', 'k', 'maintenance');
+    await a.fail(2);
+    network.deliverAll();
+    expect(b.state()).toBe('isolated');
+    a.service.reset('peer-rpc', 'k');
+    await Promise.resolve();
+    network.deliverAll();
+    expect(b.state()).toBe('isolated');
+  });
+
+  it('keep to themselves what is not to be shared', async () => {
+    const { network, nodes } = cluster(['a', 'b'], { share: false });
+    const [a, b] = nodes as [Node, Node];
+    await a.fail(2);
+    notify(a, b, { lamport: 50 });
+    network.deliverAll();
+    expect(a.state()).toBe('open');
+    expect(b.state()).not.toBe('open');
+    expect(a.bus).toHaveLength(1);
+    expect(b.sharing.counters()).toMatchObject({ received: 2, applied: 0, stamps: 0 });
+  });
+});
+
+describe('lost and late messages', () => {
+  it('that are older than what is known change nothing', async () => {
+    const { network, nodes } = cluster(['a', 'b', 'c']);
+    const [a, b, c] = nodes as [Node, Node, Node];
+    notify(a, c, { state: 'open', lamport: 5 });
+    notify(b, c, { state: 'closed', lamport: 6 });
+    network.deliverAll();
+    expect(c.state()).toBe('half-open');
+    notify(a, c, { state: 'open', lamport: 5 });
+    notify(a, c, { state: 'open', lamport: 6 });
+    network.deliverAll();
+    expect(c.state()).toBe('half-open');
+    expect(c.sharing.counters().stale).toBe(2);
+    notify(a, c, { state: 'open', lamport: 7 });
+    network.deliverAll();
+    expect(c.state()).toBe('open');
+  });
+
+  it('are made up for when nodes connect: what is open is told, with the time that is left', async () => {
+    const { clock, network, nodes } = cluster(['a', 'b']);
+    const [a, b] = nodes as [Node, Node];
+    network.partition('a', 'b');
+    await a.fail(2);
+    clock.advance(400);
+    network.heal();
+    network.deliverAll();
+    expect(b.state()).toBe('open');
+    expect(b.service.breakers('peer-rpc', 'k')[0]?.view(clock.now()).remainingMs).toBe(600);
+  });
+
+  it('are made up for after a queue was full', async () => {
+    const { clock, network, nodes } = cluster(['a', 'b'], { queueCapacity: 4 });
+    const [a, b] = nodes as [Node, Node];
+    for (let n = 0; n < 4; n++) a.transport.send('b', 'elsewhere', Buffer.of(1));
+    await a.fail(2);
+    expect(a.sharing.counters().unsent).toBe(1);
+    network.deliverAll();
+    expect(b.state()).toBeUndefined();
+    // The break is as long as the wait: a longer one shows it.
+    await a.fail(2, 'later');
+    clock.advance(999);
+    network.deliverAll();
+    expect(b.state('later')).toBe('open');
+    await a.fail(2, 'other');
+    clock.advance(1);
+    network.deliverAll();
+    expect(b.state('other')).toBe('open');
+    expect(clock.pendingTimers()).toEqual([]);
+  });
+
+  it('of a node before it was restarted do not make it unheard', async () => {
+    const { clock, network, nodes } = cluster(['a', 'b']);
+    const [a, b] = nodes as [Node, Node];
+    for (let n = 0; n < 5; n++) {
+      await a.fail(2);
+      clock.advance(1_000);
+      await a.succeed();
+    }
+    network.deliverAll();
+    await b.succeed();
+    a.sharing[Symbol.dispose]();
+    a.transport.close();
+    const again = startNode('a', network, clock);
+    network.deliverAll();
+    await again.fail(2);
+    network.deliverAll();
+    expect(b.state()).toBe('open');
+  });
+});
+
+describe('hostile messages', () => {
+  it('are refused, counted, and logged once in a while', async () => {
+    const { clock, network, nodes } = cluster(['a', 'b']);
+    const [a, b] = nodes as [Node, Node];
+    for (let n = 0; n < 100; n++) a.transport.send('b', CIRCUIT_CHANNEL, Buffer.of(1, 1, 255, 255));
+    network.deliverAll();
+    expect(b.sharing.counters()).toMatchObject({ refused: 100 });
+    expect(b.warnings).toHaveLength(1);
+    clock.advance(60_000);
+    a.transport.send('b', CIRCUIT_CHANNEL, Buffer.of(9));
+    network.deliverAll();
+    expect(b.warnings).toHaveLength(2);
+  });
+
+  it('that name what is not here leave no trace', async () => {
+    const { network, nodes } = cluster(['a', 'b']);
+    const [a, b] = nodes as [Node, Node];
+    for (let n = 0; n < 50; n++) {
+      notify(a, b, { policy: `p${n}` });
+      notify(a, b, { strategy: `s${n}` });
+      notify(a, b, { state: 'closed', key: `k${n}` });
+    }
+    network.deliverAll();
+    expect(b.sharing.counters()).toMatchObject({ received: 151, stamps: 0, applied: 0 });
+  });
+
+  it('do not make more keys than there may be', async () => {
+    const { network, nodes } = cluster(['a', 'b']);
+    const [a, b] = nodes as [Node, Node];
+    b.service.setMaxCacheEntries(10);
+    for (let n = 0; n < 50; n++) notify(a, b, { key: `k${n}` });
+    network.deliverAll();
+    expect(b.service.instances.size).toBe(10);
+    expect(b.sharing.counters().applied).toBe(10);
+  });
+});
+
+it('leaves nothing behind when it is disposed of', async () => {
+  const { clock, network, nodes } = cluster(['a', 'b']);
+  const [a, b] = nodes as [Node, Node];
+  a.sharing[Symbol.dispose]();
+  expect(a.transport.leftovers()).toEqual({ handlers: 0, listeners: 0, requests: 0 });
+  await a.fail(2);
+  await b.fail(2, 'other');
+  network.deliverAll();
+  expect([b.state(), a.state('other')]).toEqual([undefined, undefined]);
+  expect(clock.pendingTimers()).toEqual([]);
+});
