@@ -3,6 +3,7 @@
 // the transfer, nothing else.
 
 import type { Clock } from '@datawarehouse/sdk';
+import { isDwError } from '@datawarehouse/sdk';
 import { snapshotTransferFailed } from '../errors.js';
 import type { Snapshot, SnapshotMetadata } from '../raft/types.js';
 import { CHUNK_HEADER_BYTES, MAX_CHUNK_BYTES, type SnapshotShape } from '../storage/snapshot-format.js';
@@ -36,7 +37,7 @@ interface Incoming {
 export interface SnapshotTarget {
   /** Begins to receive a snapshot. @throws DwError, also when there is no such group here. */
   receive(groupId: string, metadata: SnapshotMetadata, shape: SnapshotShape): Promise<SnapshotSink>;
-  /** Tells the core of a snapshot that is durable. */
+  /** Tells the core of a snapshot that is durable, or that is no newer than what is there: it answers how far it is. */
   deliver(groupId: string, from: string, term: number, snapshot: Snapshot): void;
 }
 
@@ -97,6 +98,10 @@ export class SnapshotReceiver {
       return encodeWanted((await sink).next);
     } catch (error) {
       this.drop(incoming);
+      // The leader has not heard how far this replica is, and would send the same again and again.
+      if (isDwError(error, 'raft-snapshot-misplaced')) {
+        this.target.deliver(groupId, from, term, { metadata, data: EMPTY });
+      }
       throw error;
     }
   }

@@ -7,7 +7,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { Snapshot, SnapshotMetadata } from '../raft/types.js';
 import { MemoryNodeStorage } from '../storage/index.js';
 import { MAX_CHUNK_BYTES } from '../storage/snapshot-format.js';
-import type { GroupStorage } from '../storage/types.js';
+import type { GroupStorage, NodeStorage } from '../storage/types.js';
 import { SnapshotReceiver } from './snapshot-receiver.js';
 import { type SenderLimits, SnapshotSender } from './snapshot-sender.js';
 import { SNAPSHOT_CHANNEL, decodeTransfer, encodeTransfer } from './snapshot-transfer.js';
@@ -28,6 +28,8 @@ interface Pair {
   readonly network: MemoryNetwork;
   readonly from: GroupStorage;
   readonly to: GroupStorage;
+  /** What the receiver's group is stored in. */
+  readonly stored: NodeStorage;
   readonly sender: SnapshotSender;
   readonly receiver: SnapshotReceiver;
   readonly delivered: Snapshot[];
@@ -94,7 +96,20 @@ async function pair(): Promise<Pair> {
   const start = (metadataOnly = false): void => {
     sender.start({ groupId: 'g', peer: 'b', term: 1, storage: from, metadataOnly });
   };
-  const made = { clock, network, from, to, sender, receiver, delivered, done, chunks, limits, start };
+  const made = {
+    clock,
+    network,
+    from,
+    to,
+    stored: fresh,
+    sender,
+    receiver,
+    delivered,
+    done,
+    chunks,
+    limits,
+    start,
+  };
   pairs.push(made);
   return made;
 }
@@ -113,6 +128,18 @@ describe('a snapshot transfer', () => {
     expect(both.chunks.toSorted((a, b) => a - b)).toEqual(Array.from({ length: CHUNKS }, (_, n) => n));
     expect(both.delivered.map(({ metadata }) => metadata.index)).toEqual([50]);
     expect([both.sender.sent, both.sender.transfers, both.receiver.size]).toEqual([1, 0, 0]);
+  });
+
+  it('of a snapshot that the follower has tells the core of it, so that the leader hears what it has', async () => {
+    const both = await pair();
+    both.start();
+    await until(() => both.done.length > 0);
+    const [snapshot] = both.delivered as [Snapshot];
+    await both.stored.write([{ groupId: 'g', hardState: undefined, entries: [], snapshot }]);
+    both.start();
+    await until(() => both.done.length > 1);
+    expect(both.done).toEqual([true, false]);
+    expect(both.delivered.map(({ metadata }) => metadata.index)).toEqual([50, 50]);
   });
 
   it('goes on where it broke off', async () => {
