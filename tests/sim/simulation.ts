@@ -28,6 +28,8 @@ const DEFAULTS = Object.fromEntries(
   Object.entries(CONSENSUS_LIMITS).map(([name, limit]) => [name, limit.default]),
 ) as ConsensusLimits;
 
+/** Faults that change members. */
+const CHANGING = new Set(['member-change', 'member-churn']);
 /** Faults after which durable data is gone. */
 const DAMAGING = new Set(['flipped-bit', 'misdirected', 'wipe']);
 
@@ -165,7 +167,7 @@ class World {
     // Members are not changed by hand while others are lost: both together ask for more than can be survived.
     const lossy =
       chosen.some((name) => DAMAGING.has(name)) && (options.faults !== undefined || prng.chance(0.5));
-    this.faults = chosen.filter((name) => (lossy ? name !== 'member-change' : !DAMAGING.has(name)));
+    this.faults = chosen.filter((name) => !(lossy ? CHANGING : DAMAGING).has(name));
   }
 
   async run(): Promise<void> {

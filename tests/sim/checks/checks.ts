@@ -188,6 +188,8 @@ export class Checks {
     const record = this.group(group.id);
     const { issued } = record.replica(node);
     const before = issued.hardState;
+    const { snapshot } = append;
+    if (snapshot !== undefined) record.installs(node, snapshot.metadata.index, snapshot.metadata.term);
     const sums = append.entries.map(sumOf);
     append.entries.forEach((entry, at) => {
       const previous = at > 0 ? append.entries[at - 1]?.term : issued.at(entry.index - 1)?.term;

@@ -110,6 +110,14 @@ export class GroupRecord {
     }
   }
 
+  /** A replica puts a snapshot in the place of its log: not if the log has all that the snapshot stands for. */
+  installs(node: string, index: number, term: number): void {
+    const { issued } = this.replica(node);
+    if (issued.at(index)?.term !== term) return;
+    const what = `a snapshot at ${index} over its log, which goes to ${issued.lastIndex}`;
+    this.broken('a log that matches is kept', `${node} puts ${what}`);
+  }
+
   /** A replica holds everything up to `to` for committed. */
   commits(node: string, from: number, to: number, quorums: readonly (readonly string[])[]): void {
     const { issued } = this.replica(node);

@@ -34,18 +34,16 @@ export class ReplicaLog {
   take(write: Omit<GroupWrite, 'groupId'>, sums: readonly number[]): void {
     const { snapshot, entries, hardState } = write;
     if (snapshot !== undefined && snapshot.metadata.index > this.snapshotIndex) {
-      this.installSnapshot(snapshot.metadata.index, snapshot.metadata.term);
+      this.installSnapshot(snapshot.metadata.index);
     }
     entries.forEach((entry, at) => this.append(entry, sums[at] as number));
     if (hardState !== undefined) this.hardState = hardState;
   }
 
-  /** A snapshot that came from a leader: the log goes on behind it, unless it holds the snapshot's last entry. */
-  private installSnapshot(index: number, term: number): void {
-    if (!this.holds(index, term)) {
-      this.entries.clear();
-      this.lastIndex = index;
-    }
+  /** A snapshot that came from a leader takes the place of all that is there. */
+  private installSnapshot(index: number): void {
+    this.entries.clear();
+    this.lastIndex = index;
     this.snapshotIndex = index;
   }
 

@@ -15,6 +15,10 @@ import type { Trace } from './trace.js';
 const CALL_TIMEOUT_MS = 6_000;
 const LEASE_READ_MS = 2_000;
 const MAX_RETRIES = 4;
+/** Probability that a client writes a burst before its next operation. */
+const BURST = 0.02;
+const BURST_WRITES = 10;
+const BURST_PAUSE_MS = 15;
 const BIG_VALUE_BYTES = 6_000;
 
 /** Codes of refusals that a client of a healthy store may get; each says that nothing happened. */
@@ -103,6 +107,7 @@ export class Clients {
     while (!this.stopping) {
       await this.scheduler.sleep(this.owner, prng.wait(load.pauseMs), 'client');
       if (this.stopping) return;
+      if (prng.chance(BURST)) await this.burst(client);
       const key = prng.chance(0.1) ? `once-${client}-${this.serial}` : `key-${prng.below(load.keys)}`;
       const operation = this.choose(client, known.get(key));
       const told =
@@ -112,6 +117,18 @@ export class Clients {
       if ('version' in told && told.version !== undefined) known.set(key, told.version);
       else known.delete(key);
     }
+  }
+
+  /** Several writes one soon after the other, none of which waits for the others: a log with much in it uncommitted. */
+  private async burst(client: number): Promise<void> {
+    const { prng } = this;
+    const writes: Promise<Told>[] = [];
+    for (let n = 0; n < BURST_WRITES; n++) {
+      const value = `b${client}-${++this.serial}`;
+      writes.push(this.perform(prng.pick(this.nodes), client, `burst-${n}`, { kind: 'put', value }));
+      await this.scheduler.sleep(this.owner, prng.wait(BURST_PAUSE_MS), 'client bursts');
+    }
+    await Promise.all(writes);
   }
 
   /** A write that has an identity, at one node after another until its outcome is known: it happens once. */

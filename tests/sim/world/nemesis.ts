@@ -53,6 +53,9 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
   partition: (nemesis) => nemesis.partition('two-way'),
   'one-way': (nemesis) => nemesis.partition('one-way'),
   isolate: (nemesis) => nemesis.isolate(),
+  flapping: (nemesis) => nemesis.flap(),
+  compaction: (nemesis) => nemesis.compact(),
+  laggard: (nemesis) => nemesis.lag(),
   kill: (nemesis) => nemesis.crash(undefined),
   'power-loss': (nemesis) => nemesis.crash(nemesis.prng.pick(['nothing', 'everything', 'any', 'any'])),
   blackout: (nemesis) => nemesis.blackout(),
@@ -60,6 +63,7 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
   'clock-step': (nemesis) => {
     nemesis.someNode().quartz.wallOffset += nemesis.prng.between(-3_600_000, 3_600_000);
   },
+  'clock-leap': (nemesis) => nemesis.leap(),
   'slow-disk': (nemesis) => nemesis.troubleDisk((disk) => (disk.slowness = nemesis.prng.pick([5, 30, 100]))),
   'stalled-disk': (nemesis) => nemesis.stallDisk(),
   'failing-sync': (nemesis) => nemesis.troubleDisk((disk) => (disk.failNextSync = true)),
@@ -69,6 +73,7 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
   misdirected: (nemesis) => nemesis.misdirect(),
   wipe: (nemesis) => nemesis.wipe(),
   'member-change': (nemesis) => nemesis.changeMembers(),
+  'member-churn': (nemesis) => nemesis.churn(),
 };
 
 interface LinkChange {
@@ -179,6 +184,60 @@ export class Nemesis {
     this.undo(() => this.join(a, b));
   }
 
+  /** A connection that ends and comes back, again and again: what was on its way is lost, answers above all. */
+  flap(): void {
+    const { network } = this.victims;
+    const [a, b] = this.prng.shuffled(network.nodes) as [string, string];
+    this.again(
+      () => network.reset(a, b),
+      () => this.prng.between(20, 400),
+    );
+  }
+
+  /** One node is far from all others, loses its connections now and then, and the log is gone that it needs next. */
+  lag(): void {
+    const { network } = this.victims;
+    const far = this.prng.pick(network.nodes);
+    const delay = this.prng.pick([20, 60, 120]);
+    for (const other of network.others(far)) {
+      network.shape(far, other, { delay });
+      network.shape(other, far, { delay });
+    }
+    this.again(
+      () => {
+        for (const other of network.others(far)) network.reset(far, other);
+      },
+      () => this.prng.between(5 * delay, 20 * delay),
+    );
+    this.compact();
+    this.undo(() => {
+      for (const other of network.others(far)) {
+        network.shape(far, other, { delay: 0.3 });
+        network.shape(other, far, { delay: 0.3 });
+      }
+    });
+  }
+
+  /** Leaders take snapshots all the time and keep no entry that one covers: who is a little behind needs one. */
+  compact(): void {
+    const { nodes, scheduler } = this.victims;
+    this.again(
+      () => {
+        for (const { life } of nodes) {
+          for (const group of life?.engine?.all() ?? []) {
+            if (life === undefined || !group.isLeader) continue;
+            scheduler.schedule(life, 0, 'take a snapshot', () => {
+              group.snapshots
+                .take(0)
+                .catch((error: unknown) => this.note(`no snapshot: ${errorMessage(error)}`));
+            });
+          }
+        }
+      },
+      () => this.prng.between(10, 100),
+    );
+  }
+
   crash(loss: 'nothing' | 'everything' | 'any' | undefined): void {
     this.end(this.someNode(), loss);
   }
@@ -196,6 +255,15 @@ export class Nemesis {
     // A pause within a longer one does not shorten it: what was put off to the end of that would stay put off, timers
     // above all, while the rest of the process runs.
     life.pausedUntil = Math.max(life.pausedUntil, until);
+  }
+
+  /** The monotonic clock of a node shows, from one event to the next, much more time than has passed. */
+  leap(): void {
+    const { life, quartz } = this.someNode();
+    if (life === undefined) return;
+    const byMs = this.prng.between(100, 5_000);
+    quartz.leapt += byMs;
+    this.victims.scheduler.hasten(life, byMs);
   }
 
   troubleDisk(trouble: (disk: SimNode['disk']['trouble']) => void): void {
@@ -267,6 +335,14 @@ export class Nemesis {
     });
   }
 
+  /** One change after the other, most of them before the last one is done, wherever somebody leads. */
+  churn(): void {
+    this.again(
+      () => this.changeMembers(),
+      () => this.prng.between(20, 300),
+    );
+  }
+
   /** Leaders more often than others: most can go wrong with them. */
   someNode(): SimNode {
     const { nodes, leads } = this.victims;
@@ -333,6 +409,17 @@ export class Nemesis {
   private join(a: string, b: string): void {
     this.victims.network.shape(a, b, { cut: false });
     this.victims.network.shape(b, a, { cut: false });
+  }
+
+  /** Does something now and then for a while. */
+  private again(run: () => void, pauseMs: () => number): void {
+    const { scheduler } = this.victims;
+    const until = scheduler.now + this.someTime();
+    const next = (): void => {
+      run();
+      if (scheduler.now < until) this.after(pauseMs(), 'once more', next);
+    };
+    next();
   }
 
   private undo(run: () => void): void {

@@ -8,6 +8,9 @@ import type { Trace } from './trace.js';
 /** Macrotasks that are set up at once: the event loop goes round once for each. */
 const BATCH = 256;
 
+/** What events are called that a clock brings. */
+const TIMERS: ReadonlySet<string> = new Set(['timer', 'interval']);
+
 /** Whoever events belong to. Those of one that has ended do not happen; those of one that is paused come later. */
 export interface Owner {
   readonly name: string;
@@ -63,6 +66,16 @@ export class Scheduler {
     return new Promise((resolve) => {
       this.schedule(owner, delayMs, what, resolve);
     });
+  }
+
+  /** The owner's clock leaps: its timers come so much sooner, those that are due by then at once. */
+  hasten(owner: Owner, byMs: number): void {
+    for (const event of this.heap) {
+      if (event.owner !== owner || !TIMERS.has(event.what)) continue;
+      event.at = Math.max(this.now, event.at - byMs);
+    }
+    // In order, an array is a heap.
+    this.heap.sort((a, b) => a.at - b.at || a.order - b.order);
   }
 
   /** Ends the run: something was found that must never be. The first failure counts. */

@@ -1,5 +1,5 @@
-// The clock of one life of a simulated node: it runs a little fast or slow, and its wall time steps. Monotonic time
-// never steps back, as on a real machine.
+// The clock of one life of a simulated node: it runs a little fast or slow, and its wall time steps. Monotonic time may
+// leap ahead, as when a virtual machine goes on after a rest; it never steps back, as on a real machine.
 
 import type { Clock, TimerHandle } from '@datawarehouse/sdk';
 import type { Owner, Scheduler } from './scheduler.js';
@@ -14,11 +14,17 @@ export interface Quartz {
   rate: number;
   /** Ms by which the wall time is off. */
   wallOffset: number;
+  /** Ms by which the monotonic time has leapt ahead, all in all. */
+  leapt: number;
 }
 
 /** A {@link Clock} on the simulation's time. */
 export class SimClock implements Clock {
-  private readonly startedAt: number;
+  /** What the clock showed when it was last looked at, at which time of the world, and how fast it ran since. */
+  private shown = 0;
+  private lookedAt: number;
+  private rate: number;
+  private leapt: number;
 
   /** @param unit Uniform in [0, 1). */
   constructor(
@@ -27,11 +33,18 @@ export class SimClock implements Clock {
     private readonly quartz: Quartz,
     private readonly unit: () => number,
   ) {
-    this.startedAt = scheduler.now;
+    this.lookedAt = scheduler.now;
+    this.rate = quartz.rate;
+    this.leapt = quartz.leapt;
   }
 
   now(): number {
-    return (this.scheduler.now - this.startedAt) * this.quartz.rate;
+    const { quartz, scheduler } = this;
+    this.shown += (scheduler.now - this.lookedAt) * this.rate + (quartz.leapt - this.leapt);
+    this.lookedAt = scheduler.now;
+    this.rate = quartz.rate;
+    this.leapt = quartz.leapt;
+    return this.shown;
   }
 
   wallTime(): number {

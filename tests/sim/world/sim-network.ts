@@ -18,6 +18,8 @@ interface Link {
   cut: boolean;
   /** Probability that a message is lost. */
   loss: number;
+  /** Whether a part of a request was lost: a connection does not live on with such a hole when others come through. */
+  holed: boolean;
   /** Ms for a message, and how much more it may be. */
   delay: number;
   jitter: number;
@@ -87,6 +89,15 @@ export class SimNetwork {
         if (this.link(from, to).cut) this.disconnect(from, to);
       });
     } else if (!link.cut && wasCut) this.reconnectLater(from, to);
+    if (link.loss > 0 || !link.holed) return;
+    link.holed = false;
+    this.reset(from, to);
+  }
+
+  /** The connection between two nodes ends; unless the link is cut it comes back soon. */
+  reset(a: string, b: string): void {
+    this.disconnect(a, b);
+    this.reconnectLater(a, b);
   }
 
   /** All links as they were in the beginning. */
@@ -128,7 +139,11 @@ export class SimNetwork {
       bytes.length,
       hashBytes(bytes),
     );
-    if (link.cut || (link.loss > 0 && this.prng.chance(link.loss))) return true;
+    if (link.cut) return true;
+    if (link.loss > 0 && this.prng.chance(link.loss)) {
+      if (frame.kind !== 'message') link.holed = true;
+      return true;
+    }
     const raft = frame.kind === 'message' && frame.channel === RAFT_CHANNEL;
     if (raft && this.mischief.repeat > 0 && this.prng.chance(this.mischief.repeat)) {
       this.deliver(from, to, lane, copyOf(frame), this.prng.between(0, 2 * link.delay + 400));
@@ -199,6 +214,7 @@ function newLink(): Link {
   return {
     cut: false,
     loss: 0,
+    holed: false,
     delay: 0.3,
     jitter: 0.4,
     busyUntil: { control: 0, bulk: 0 },

@@ -61,7 +61,7 @@ export type NodeState = 'down' | 'starting' | 'up' | 'refused';
 /** A machine with a process on it, or without one. */
 export class SimNode {
   readonly disk: SimDisk;
-  readonly quartz: Quartz = { rate: 1, wallOffset: 0 };
+  readonly quartz: Quartz = { rate: 1, wallOffset: 0, leapt: 0 };
   life: Life | undefined;
   state: NodeState = 'down';
   /** What the last start failed with; undefined when its disk failed at that time. */

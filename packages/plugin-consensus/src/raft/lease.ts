@@ -6,7 +6,8 @@
 // clocks differ in speed by no more than the margin. Only differences of one clock are ever taken.
 //
 // A lease is void once the term or the role changes, when leadership begins to be handed over, and when the clock has
-// jumped: the process stood still, and what its clock shows is not what it showed to the others. Once the target of a
+// jumped: the process stood still, and what its clock shows is not what it showed to the others. A promise outlasts such a
+// jump, which may have been one of the clock alone. Once the target of a
 // transfer was told to stand at once, voters may break their promises for it for as long as the term lasts, so there is
 // no lease any more in that term. A lease that is not held costs a round of heartbeats for a read, and nothing else.
 
@@ -62,7 +63,10 @@ export class Lease {
       if (this.#mayHavePromised) this.#promisedUntil = now + this.#config.promiseMs;
       return;
     }
-    if (now < before || now - before > this.#config.maxPauseMs) this.void();
+    const jumped = now - before > this.#config.maxPauseMs;
+    if (now < before || jumped) this.void();
+    // How long it was is not known, and may have been nothing: a promise that stands has as long to go as it had.
+    if (jumped && this.#promisedUntil > before) this.#promisedUntil += now - before;
     // A clock that went back must not be waited for: until it caught up a lease would seem not to age. A promise that
     // stands has no more than its whole length to go.
     if (now < before && this.#promisedUntil > before) this.#promisedUntil = now + this.#config.promiseMs;
