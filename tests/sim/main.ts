@@ -4,6 +4,7 @@
 //   --faults a,b             only these faults; `all`, or `none`
 //   --nodes N                that many nodes
 //   --trouble MS             so much simulated time of trouble
+//   --directory yes|no       with a directory, and nodes that join and retire, or without
 //   --trace FILE             writes every line of what happened; for one seed
 //   --jobs N                 processes for a range; default: one for each core
 //   --keep-going             does not stop at the first failure

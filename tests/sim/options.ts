@@ -30,6 +30,7 @@ export function commandOf(args: readonly string[]): Command {
       faults: { type: 'string' },
       nodes: { type: 'string' },
       trouble: { type: 'string' },
+      directory: { type: 'string' },
       trace: { type: 'string' },
       jobs: { type: 'string' },
       'keep-going': { type: 'boolean', default: false },
@@ -37,11 +38,12 @@ export function commandOf(args: readonly string[]): Command {
       soak: { type: 'boolean', default: false },
     },
   });
-  const { faults, nodes, trouble, trace, jobs } = values;
+  const { faults, nodes, trouble, directory, trace, jobs } = values;
   const rest = [
     ...(faults === undefined ? [] : ['--faults', faults]),
     ...(nodes === undefined ? [] : ['--nodes', nodes]),
     ...(trouble === undefined ? [] : ['--trouble', trouble]),
+    ...(directory === undefined ? [] : ['--directory', directory]),
   ];
   return {
     seeds: rangeOf(values.seeds ?? values.seed ?? '1'),
@@ -49,6 +51,7 @@ export function commandOf(args: readonly string[]): Command {
       ...(faults === undefined ? {} : { faults: faultsOf(faults) }),
       ...(nodes === undefined ? {} : { nodes: numberOf('nodes', nodes, 1) }),
       ...(trouble === undefined ? {} : { troubleMs: numberOf('trouble', trouble, 0) }),
+      ...(directory === undefined ? {} : { directory: yesOrNo('directory', directory) }),
       ...(trace === undefined ? {} : { write: lineWriter(trace) }),
     },
     rest,
@@ -68,6 +71,11 @@ function numberOf(name: string, text: string, least: number): number {
   const value = Number(text);
   if (text !== '' && Number.isSafeInteger(value) && value >= least) return value;
   throw new Error(`--${name} cannot be "${text}": give a whole number from ${least}`);
+}
+
+function yesOrNo(name: string, text: string): boolean {
+  if (text === 'yes' || text === 'no') return text === 'yes';
+  throw new Error(`--${name} is yes or no, not "${text}"`);
 }
 
 function faultsOf(text: string): string[] {

@@ -2,8 +2,9 @@
 // chooses; then the world is healed for a majority, and progress is demanded.
 
 import { errorMessage } from '@datawarehouse/sdk';
+import { DIRECTORY_GROUP } from '../../packages/plugin-consensus/src/groups/directory/directory-types.js';
 import { HashRing } from '../../packages/plugin-consensus/src/groups/hash-ring.js';
-import { placeGroups } from '../../packages/plugin-consensus/src/groups/placement.js';
+import { type GroupPlacement, placeGroups } from '../../packages/plugin-consensus/src/groups/placement.js';
 import {
   CONSENSUS_LIMITS,
   type ConsensusLimits,
@@ -13,6 +14,7 @@ import { Checks } from './checks/checks.js';
 import { Violation } from './checks/violation.js';
 import { Clients } from './world/clients.js';
 import { FAULTS, type GroupConf, Nemesis } from './world/nemesis.js';
+import { Operator } from './world/operator.js';
 import { Prng } from './world/prng.js';
 import { type Owner, Scheduler } from './world/scheduler.js';
 import { SimNetwork } from './world/sim-network.js';
@@ -23,6 +25,11 @@ import { Trace } from './world/trace.js';
 const PROGRESS_MS = 30_000;
 /** More than any run needs: beyond, something goes round in circles. */
 const MAX_EVENTS = 3_000_000;
+
+/** Share of the clusters that have a directory. */
+const DIRECTORY_SHARE = 0.15;
+/** Nodes are told to come and go before so much trouble is over. */
+const LEAST_TROUBLE_MS = 10_000;
 
 const DEFAULTS = Object.fromEntries(
   Object.entries(CONSENSUS_LIMITS).map(([name, limit]) => [name, limit.default]),
@@ -42,6 +49,8 @@ export interface SimulationOptions {
   readonly nodes?: number;
   /** Ms of trouble; default: the seed chooses. */
   readonly troubleMs?: number;
+  /** Whether the cluster has a directory, and nodes join and retire; default: the seed chooses. */
+  readonly directory?: boolean;
   /** Takes each line of the trace. */
   readonly write?: (line: string) => void;
 }
@@ -87,6 +96,10 @@ class World {
   private readonly setting: Setting;
   private readonly prng: Prng;
   private readonly faults: readonly string[];
+  /** All groups, that of the directory among them. */
+  private readonly groups: readonly GroupPlacement[];
+  /** Lets nodes come and go, in a cluster that has a directory. */
+  private readonly operator: Operator | undefined;
   private ended = false;
 
   constructor(private readonly options: SimulationOptions) {
@@ -103,7 +116,11 @@ class World {
     const voters = count >= 5 ? prng.pick([3, 5]) : 3;
     const placements = placeGroups(ids, prng.pick([1, 1, 1, 1, 2, 3]), voters);
     const ring = new HashRing(placements.map(({ id }) => id));
-    const network = new SimNetwork(ids, this.scheduler, this.owner, this.trace, prng.stream('network'));
+    const chance = prng.stream('directory');
+    const directory = options.directory ?? chance.chance(DIRECTORY_SHARE);
+    this.groups = directory ? [...placements, ...placeGroups(ids, 1, voters).map(asDirectory)] : placements;
+    const all = directory ? [...ids, `n${count + 1}`] : ids;
+    const network = new SimNetwork(all, this.scheduler, this.owner, this.trace, prng.stream('network'));
     this.setting = {
       scheduler: this.scheduler,
       network,
@@ -111,6 +128,7 @@ class World {
       prng,
       checks: this.checks,
       placements,
+      directory: directory ? { groups: placements.length, votersPerGroup: voters } : undefined,
       groupOf: (key) => ring.groupOf(key),
       limits: {
         ...DEFAULTS,
@@ -128,7 +146,7 @@ class World {
         cacheBytesPerGroup: prng.pick([0, 2_048, 64 * 1024]),
       },
     };
-    this.nodes = ids.map((id) => new SimNode(id, this.setting));
+    this.nodes = all.map((id) => new SimNode(id, ids, this.setting));
     const shortWrites = prng.pick([0, 0, 0.05]);
     for (const node of this.nodes) {
       node.quartz.rate = prng.between(0.98, 1.02);
@@ -148,8 +166,11 @@ class World {
       },
       this.setting.groupOf,
     );
+    const { nodes } = this;
     this.nemesis = new Nemesis({
-      nodes: this.nodes,
+      get nodes() {
+        return nodes.filter(({ isThere }) => isThere);
+      },
       network,
       scheduler: this.scheduler,
       owner: this.owner,
@@ -159,21 +180,35 @@ class World {
       expendable: Math.floor((voters - 1) / 2),
       onDamage: (node) => this.checks.damaged(node),
       onWipe: (node) => this.checks.wiped(node),
+      mayJoin: (node) => this.operator?.retires(node) !== true,
       leads: (node) => node.life?.engine?.all().some((group) => group.isLeader) ?? false,
     });
-    const all = Object.keys(FAULTS);
     // Not all at once: what one fault hides, another run without it shows.
-    const chosen = options.faults ?? all.filter(() => prng.chance(0.4));
+    const chosen = options.faults ?? Object.keys(FAULTS).filter(() => prng.chance(0.4));
     // Members are not changed by hand while others are lost: both together ask for more than can be survived.
     const lossy =
       chosen.some((name) => DAMAGING.has(name)) && (options.faults !== undefined || prng.chance(0.5));
+    if (directory && !lossy) this.operator = this.makeOperator(chance, options.troubleMs ?? LEAST_TROUBLE_MS);
     this.faults = chosen.filter((name) => !(lossy ? CHANGING : DAMAGING).has(name));
+  }
+
+  /** Who lets the last node join, and perhaps one of the first go. */
+  private makeOperator(prng: Prng, withinMs: number): Operator {
+    const { nodes, scheduler, owner, trace } = this;
+    const [joins] = nodes.slice(-1) as [SimNode];
+    return new Operator(nodes, scheduler, owner, trace, prng, {
+      joins,
+      joinsAfterMs: prng.between(0, withinMs),
+      retires: prng.chance(0.6) ? prng.pick(nodes.slice(0, -1)) : undefined,
+      retiresAfterMs: prng.between(0, withinMs),
+    });
   }
 
   async run(): Promise<void> {
     const { prng, options } = this;
     for (const node of this.nodes) node.start();
     this.clients.start();
+    this.operator?.start();
     this.scheduler.schedule(this.owner, prng.between(0, 3_000), 'trouble begins', () => {
       this.nemesis.start(this.faults, prng.pick([300, 1_000, 3_000]));
     });
@@ -198,7 +233,7 @@ class World {
       events: this.scheduler.events,
       operations: this.clients.counts,
       faults: Object.fromEntries(this.nemesis.done),
-      commits: this.setting.placements.reduce((sum, { id }) => sum + this.checks.group(id).commitIndex, 0),
+      commits: this.groups.reduce((sum, { id }) => sum + this.checks.group(id).commitIndex, 0),
     };
   }
 
@@ -213,18 +248,34 @@ class World {
     for (const { id } of this.setting.placements) await this.writeTo(id, healthy, deadline);
     this.clients.stop();
     await this.until('clients end', deadline, () => this.clients.idle);
+    if (this.operator !== undefined) await this.comeAndGone(this.operator, deadline + PROGRESS_MS);
     await this.readEverything(healthy, deadline + PROGRESS_MS);
     await this.until('replicas agree', deadline + 2 * PROGRESS_MS, () => this.replicasAgree(healthy));
+  }
+
+  /** Who joined is a member and may vote everywhere, and who retired is in no group. */
+  private async comeAndGone(operator: Operator, deadline: number): Promise<void> {
+    await this.until('the operator ends', deadline, () => operator.idle);
+    await this.until('nodes have come and gone', deadline, () => operator.settled);
+    const members = new Set(operator.view?.nodes.map(({ id }) => id));
+    const [newest] = this.nodes.slice(-1) as [SimNode];
+    for (const { id } of this.groups) {
+      const conf = (): GroupConf => this.confs().find((one) => one.id === id) as GroupConf;
+      await operator.giveVote(id, () => conf().voters.includes(newest.id), deadline);
+      const stranger = [...conf().voters, ...conf().learners].find((node) => !members.has(node));
+      if (stranger === undefined) continue;
+      throw new Violation('who retired is in no group', `${stranger} is a member of ${id}`);
+    }
   }
 
   /** All nodes that can come back, or only as many as every group needs. */
   private chooseMajority(): readonly SimNode[] {
     // Who is needed is then for the nodes themselves to find out: also a replica that was lost is to come back.
-    if (this.nemesis.changedMembers) return this.nodes;
-    const able = this.nodes.filter(({ id }) => !this.nemesis.gone.has(id));
+    if (this.nemesis.changedMembers || this.operator !== undefined) return this.nodes;
+    const able = this.nodes.filter(({ id, isThere }) => isThere && !this.nemesis.gone.has(id));
     const [left, ...rest] = this.prng.shuffled(able);
     const without = rest.map(({ id }) => id);
-    const enough = this.setting.placements.every(
+    const enough = this.groups.every(
       ({ voters }) => voters.filter((voter) => without.includes(voter)).length * 2 > voters.length,
     );
     return enough && left !== undefined && this.prng.chance(0.5) ? rest : able;
@@ -265,7 +316,11 @@ class World {
       const seen = nodes.flatMap((node) => {
         if (!voters.includes(node.id)) return [];
         const group = node.life?.engine?.group(id);
-        if (group === undefined) return ['none'];
+        if (group === undefined) {
+          // One that never ran before must hear from every other voter, also from who was left out.
+          const waits = nodes.length < this.nodes.length && node.life?.replicas?.startState === 'undecided';
+          return waits ? [] : ['none'];
+        }
         return [`${group.lastApplied} ${group.state.stateHash(group.lastApplied)}`];
       });
       return new Set(seen).size === 1 && seen[0] !== 'none';
@@ -273,7 +328,7 @@ class World {
   }
 
   private confs(): readonly GroupConf[] {
-    return this.setting.placements.map(({ id, voters }) => {
+    return this.groups.map(({ id, voters }) => {
       const replicas = this.nodes.flatMap((node) => node.life?.engine?.group(id) ?? []);
       const furthest = replicas.toSorted((a, b) => b.lastApplied - a.lastApplied)[0];
       const commit = this.checks.group(id).commitIndex;
@@ -313,4 +368,8 @@ class World {
       }
     }
   }
+}
+
+function asDirectory(placement: GroupPlacement): GroupPlacement {
+  return { ...placement, id: DIRECTORY_GROUP };
 }

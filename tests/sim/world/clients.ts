@@ -40,6 +40,9 @@ const REFUSALS = new Set([
   'aborted',
 ]);
 
+/** Codes of refusals of a node that is no member: no other one may give them. */
+const STRANGERS: ReadonlySet<string> = new Set(['node-retired', 'groups-unknown']);
+
 /** What came of a call: an outcome of the model, or that it certainly did nothing. */
 type Told = Outcome | { readonly kind: 'refused'; readonly code: string };
 
@@ -250,7 +253,15 @@ export class Clients {
         const answer = leased
           ? this.askByLease(life, key)
           : this.ask(store, key, operation, id, abort.signal);
-        answer.then(settle, reject);
+        answer.then(settle, (error: unknown) => {
+          // Nothing happened, and this node says why it is the wrong one to ask.
+          const standing = life.service?.standing;
+          const fits =
+            (standing === 'retired' && isDwError(error, 'node-retired')) ||
+            (standing === 'joining' && isDwError(error, 'groups-unknown'));
+          if (fits) settle({ kind: 'refused', code: error.code });
+          else reject(error);
+        });
       });
     });
   }
@@ -313,6 +324,7 @@ function told(error: unknown): Told {
   if (!isDwError(error)) throw new Violation('errors have codes', String(error));
   if (error.code === 'version-mismatch') return { kind: 'mismatch' };
   if (error.code === 'outcome-unknown') return { kind: 'unknown' };
+  if (STRANGERS.has(error.code)) throw error;
   if (REFUSALS.has(error.code)) return { kind: 'refused', code: error.code };
   throw new Violation('refusals are known', `${error.code}: ${error.message}`);
 }

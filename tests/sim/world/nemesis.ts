@@ -25,6 +25,8 @@ export interface Victims {
   readonly onDamage: (node: string) => void;
   /** Told before a node's disk is wiped. */
   readonly onWipe: (node: string) => void;
+  /** Whether a node may become a member of groups: nobody gives places to one that he is about to retire. */
+  readonly mayJoin: (node: string) => boolean;
   /** Whether a node leads a group. */
   readonly leads: (node: SimNode) => boolean;
 }
@@ -312,13 +314,13 @@ export class Nemesis {
 
   /** Asks a node to replace a voter, to add one, or to remove one. What comes of it does not matter. */
   changeMembers(): void {
-    const { confs, nodes, scheduler } = this.victims;
+    const { confs, nodes, scheduler, mayJoin } = this.victims;
     // Whoever takes a member away while another one is lost asks for more than can be survived.
     if (this.gone.size > 0) return;
     const { id, voters } = this.prng.pick(confs());
     const { life } = this.someNode();
     if (life?.replicas === undefined) return;
-    const outside = nodes.map((node) => node.id).filter((node) => !voters.includes(node));
+    const outside = nodes.map((node) => node.id).filter((node) => !voters.includes(node) && mayJoin(node));
     const add =
       outside.length > 0 && (voters.length <= 3 || this.prng.chance(0.5)) ? [this.prng.pick(outside)] : [];
     const remove =

@@ -176,7 +176,8 @@ export class SimNetwork {
 
   private reconnectLater(a: string, b: string): void {
     this.after(this.prng.between(5, 200), 'connect', () => {
-      const connected = this.open.has(a) && this.open.has(b) && !this.link(a, b).cut && !this.link(b, a).cut;
+      const met = this.open.get(a)?.knows(b) === true && this.open.get(b)?.knows(a) === true;
+      const connected = met && !this.link(a, b).cut && !this.link(b, a).cut;
       if (!connected || !this.down.delete(pairOf(a, b))) return;
       this.tell(a, b, 'connected');
       this.tell(b, a, 'connected');

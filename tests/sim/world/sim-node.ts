@@ -3,6 +3,14 @@
 
 import { FileAppendLog, FileBackingStore, type Logger } from '@datawarehouse/sdk';
 import { MultiRaftEngine } from '../../../packages/plugin-consensus/src/engine/multi-raft-engine.js';
+import {
+  ClusterService,
+  type ClusterServiceOptions,
+} from '../../../packages/plugin-consensus/src/groups/directory/cluster-service.js';
+import {
+  DIRECTORY_MACHINE,
+  type NodeAddresses,
+} from '../../../packages/plugin-consensus/src/groups/directory/directory-types.js';
 import { GroupRouter } from '../../../packages/plugin-consensus/src/groups/group-router.js';
 import { KeyValueService } from '../../../packages/plugin-consensus/src/groups/key-value-service.js';
 import { NodeReplicas } from '../../../packages/plugin-consensus/src/groups/node-replicas.js';
@@ -17,6 +25,7 @@ import { type Quartz, SimClock } from './sim-clock.js';
 import { SimDisk } from './sim-disk.js';
 import { SimLogFiles, SimStorageFiles } from './sim-files.js';
 import type { SimNetwork } from './sim-network.js';
+import { SimMembers, addressOf } from './sim-members.js';
 import { SimTransport } from './sim-transport.js';
 import type { Trace } from './trace.js';
 
@@ -38,6 +47,8 @@ export interface Setting {
   readonly prng: Prng;
   readonly checks: Checks;
   readonly placements: readonly GroupPlacement[];
+  /** How many groups and voters the cluster's directory begins with; undefined for a cluster that has none. */
+  readonly directory: { readonly groups: number; readonly votersPerGroup: number } | undefined;
   readonly groupOf: (key: string) => string;
   readonly limits: ConsensusLimits;
   readonly sizes: StorageSizes;
@@ -49,6 +60,7 @@ export interface Life extends Owner {
   engine: MultiRaftEngine | undefined;
   replicas: NodeReplicas | undefined;
   store: KeyValueService | undefined;
+  service: ClusterService | undefined;
   /** Why the storage takes nothing any more. */
   storageFailure: unknown;
   /** Called when the process ends. */
@@ -67,17 +79,33 @@ export class SimNode {
   /** What the last start failed with; undefined when its disk failed at that time. */
   refusal: unknown;
   private lives = 0;
+  /** Whom it was told to join; empty for one of the first nodes. */
+  private contacts: readonly string[] = [];
 
+  /** @param first The nodes that the cluster begins with; another one is not there before it {@link join}s. */
   constructor(
     readonly id: string,
+    private readonly first: readonly string[],
     private readonly setting: Setting,
   ) {
     const { scheduler, trace, prng } = setting;
     this.disk = new SimDisk(id, scheduler, trace, prng.stream(`disk of ${id}`));
   }
 
+  /** Whether there is such a machine: one of the first, or one that was told to join. */
+  get isThere(): boolean {
+    return this.first.includes(this.id) || this.contacts.length > 0;
+  }
+
+  /** Starts for the first time, to join those who run. */
+  join(contacts: readonly string[]): void {
+    this.contacts = contacts;
+    this.start();
+  }
+
   /** Starts the process on what the disk holds. It is up some time later, or has refused. */
   start(): void {
+    if (!this.isThere) return;
     const life: Life = {
       name: this.id,
       alive: true,
@@ -86,6 +114,7 @@ export class SimNode {
       engine: undefined,
       replicas: undefined,
       store: undefined,
+      service: undefined,
       storageFailure: undefined,
       onEnd: new Set(),
     };
@@ -124,7 +153,7 @@ export class SimNode {
   }
 
   private async boot(life: Life): Promise<void> {
-    const { scheduler, network, checks, placements, groupOf, limits, prng } = this.setting;
+    const { scheduler, network, checks, limits, prng } = this.setting;
     const stream = prng.stream(`${this.id} life ${life.number}`);
     const clock = new SimClock(scheduler, life, this.quartz, stream.unit);
     const log = this.logger();
@@ -139,18 +168,14 @@ export class SimNode {
       randomBytes: stream.bytes,
       onFailed: (error) => this.storageFailed(life, error),
     });
-    const transport = new SimTransport(this.id, life, network);
+    const peers = [...this.first, ...this.contacts].filter((id) => id !== this.id);
+    const members = new SimMembers(this.id, network, peers);
+    const transport = new SimTransport(this.id, life, network, (peer) => members.has(peer));
     network.join(transport);
-    const replicas = await NodeReplicas.open({
-      nodeId: this.id,
-      transport,
-      storage,
-      store,
-      storePath: (name) => `dw://consensus/${name}`,
-      clock,
-      log,
-      placements,
-    });
+    const base = { nodeId: this.id, transport, clock, log, store };
+    const service = await this.openDirectory(base, members, storage.storageId);
+    const placements = service?.placements() ?? this.setting.placements;
+    const replicas = await NodeReplicas.open({ ...base, storage, storePath, placements });
     const router: { current?: GroupRouter } = {};
     const engine = new MultiRaftEngine({
       nodeId: this.id,
@@ -163,36 +188,52 @@ export class SimNode {
       random: stream.unit,
       gate: replicas.gate,
       voteFloor: (groupId) => replicas.voteFloor(groupId),
+      ...(service === undefined ? {} : { machines: new Map([[DIRECTORY_MACHINE, service.createState]]) }),
       onLeaderChanged: (group) => {
         if (group.isLeader) checks.leader(this.id, group);
         router.current?.leaderChanged();
+        service?.leaderChanged(group);
       },
       onMembersChanged: () => router.current?.leaderChanged(),
       onReplicasChanged: () => router.current?.leaderChanged(),
     });
     checks.watchEngine(this.id, life, engine);
     const firstId = stream.below(2 ** 40);
-    router.current = new GroupRouter(
-      engine,
-      transport,
-      clock,
-      log,
-      placements,
-      groupOf,
-      () => limits,
-      firstId,
-    );
-    replicas.attach(engine, router.current);
-    await replicas.start(engine);
+    const groupOf =
+      service === undefined ? this.setting.groupOf : (key: string) => service.table.groupOf(key);
+    const groups = service?.table ?? placements;
+    const current = new GroupRouter(engine, transport, clock, log, groups, groupOf, () => limits, firstId);
+    router.current = current;
+    replicas.attach(engine, current);
+    if (service?.standing === 'retired') await engine.start([]);
+    else await replicas.start(engine);
+    await service?.start({ engine, router: current, replicas });
     const ids = placements.map(({ id }) => id);
     life.engine = engine;
     life.replicas = replicas;
-    life.store = new KeyValueService(
-      router.current,
-      () => ids,
-      groupOf,
-      () => limits,
-    );
+    life.service = service;
+    const keyGroups = (): readonly string[] => service?.table.keyGroups() ?? ids;
+    life.store = new KeyValueService(current, keyGroups, groupOf, () => limits);
+  }
+
+  /** The cluster's directory as this node lives in it. */
+  private async openDirectory(
+    base: Pick<ClusterServiceOptions, 'nodeId' | 'transport' | 'clock' | 'log' | 'store'>,
+    cluster: SimMembers,
+    storageId: string,
+  ): Promise<ClusterService | undefined> {
+    const { directory } = this.setting;
+    if (directory === undefined) return undefined;
+    const peers = Object.fromEntries(this.first.map((id) => [id, addressOf(id)]));
+    return ClusterService.open({
+      ...base,
+      addresses: addressesOf(this.id),
+      storageId,
+      cluster,
+      path: storePath('directory'),
+      formerPath: storePath('groups'),
+      configured: this.contacts.length > 0 ? undefined : { peers, ...directory },
+    });
   }
 
   private async openStorage(life: Life, clock: SimClock, stream: Prng): Promise<FileNodeStorage> {
@@ -245,6 +286,15 @@ export class SimNode {
     };
     return log;
   }
+}
+
+/** Where a node can be reached. */
+export function addressesOf(id: string): NodeAddresses {
+  return { peer: addressOf(id), http: null, client: null };
+}
+
+function storePath(name: string): string {
+  return `dw://consensus/${name}`;
 }
 
 function plain(_key: string, value: unknown): unknown {

@@ -40,10 +40,13 @@ export class SimTransport implements IPeerTransport {
     readonly localId: string,
     readonly owner: Owner,
     private readonly network: SimNetwork,
+    /** Whom this node takes for a member. */
+    readonly knows: (peer: string) => boolean,
   ) {}
 
   peers(): readonly PeerStatus[] {
-    return this.network.others(this.localId).map((id) => ({
+    const members = this.network.others(this.localId).filter((id) => this.knows(id));
+    return members.map((id) => ({
       id,
       endpoint: `sim:${id}`,
       state: this.network.isConnected(this.localId, id) ? 'connected' : 'disconnected',
@@ -177,7 +180,7 @@ export class SimTransport implements IPeerTransport {
   }
 
   private check(peer: string): void {
-    if (!this.network.nodes.includes(peer)) throw failure('peer-unknown', peer);
+    if (!this.network.nodes.includes(peer) || !this.knows(peer)) throw failure('peer-unknown', peer);
   }
 }
 

@@ -166,7 +166,9 @@ export class ForwardClient {
       for (const request of requests) this.refuse(request, notDelivered(peer));
     } catch (error) {
       if (!isDwError(error)) throw error;
-      for (const request of requests) this.refuse(request, error);
+      // Who was a member when the request was made, and is none any more, cannot be reached.
+      const refusal = isDwError(error, 'peer-unknown') ? notDelivered(peer) : error;
+      for (const request of requests) this.refuse(request, refusal);
     }
   }
 

@@ -38,9 +38,11 @@ const TRY_AGAIN = new Set([
   'group-closed',
   'no-replica',
   'storage-failed',
+  // A peer that has just joined, or was retired, does not know the group; what this node does not know is not asked for.
+  'group-unknown',
 ]);
 /** Those of them that say, when time is up, that there was nobody to ask. */
-const NOBODY = new Set(['not-leader', 'no-replica', 'peer-unreachable']);
+const NOBODY = new Set(['not-leader', 'no-replica', 'peer-unreachable', 'group-unknown']);
 /** Refusals of a session that a command gets although an earlier copy of it may have been applied. */
 const LEAVES_OPEN: ReadonlySet<Outcome['status']> = new Set([
   'session-expired',

@@ -135,6 +135,23 @@ describe('a node that joins', () => {
   });
 });
 
+describe('a request of a node that can reach nobody but one that has just joined', () => {
+  it('waits for the leader: that the other does not know the group yet says nothing of the group', async () => {
+    await cluster.startNode('n5', { joins: true, configured: ['n5'] });
+    const [id] = [...cluster.nodes.keys()].filter((other) => other !== cluster.leader()?.id) as [string];
+    const others = ['n1', 'n2', 'n3'].filter((other) => other !== id);
+    cluster.network.partition(id, others);
+    const answer = cluster.node(id).service.submit({ op: 'keep', id });
+    const told = answer.then(
+      ({ ok }) => ok,
+      (error: unknown) => error,
+    );
+    await cluster.advance(1_000);
+    cluster.network.heal();
+    expect(await cluster.settle(told)).toBe(true);
+  });
+});
+
 describe('a node that is removed', () => {
   it('says that it was retired, serves a moment longer, and takes part in nothing afterwards, also when restarted', async () => {
     await joined();
