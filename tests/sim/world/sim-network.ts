@@ -195,7 +195,10 @@ export class SimNetwork {
   private tell(id: string, peer: string, state: 'connected' | 'disconnected'): void {
     const transport = this.open.get(id);
     if (transport === undefined) return;
-    this.scheduler.schedule(transport.owner, 0, `${state} ${peer}`, () => transport.peerChanged(peer, state));
+    this.scheduler.schedule(transport.owner, 0, `${state} ${peer}`, () => {
+      // It may have been dismissed meanwhile.
+      if (state === 'disconnected' || transport.knows(peer)) transport.peerChanged(peer, state);
+    });
   }
 
   private after(delay: number, what: string, run: () => void): void {

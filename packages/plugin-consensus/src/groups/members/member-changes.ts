@@ -86,6 +86,7 @@ export class MemberChanges {
     if (this.running.has(groupId)) throw membersBusy(groupId);
     this.running.add(groupId);
     try {
+      await this.knowsMembers(group);
       return await work(group);
     } finally {
       this.running.delete(groupId);
@@ -93,8 +94,24 @@ export class MemberChanges {
     }
   }
 
-  /** Lets a node have an empty replica. @throws DwError of the transport or of the node. */
-  async openReplica(group: RaftGroup, node: NodeId, replace: boolean): Promise<void> {
+  /**
+   * Waits until this leader has applied an entry of its own term, and so every change of members that an earlier leader
+   * has committed: by older members, a node that votes could be taken for one that has nothing to lose.
+   */
+  private async knowsMembers(group: RaftGroup): Promise<void> {
+    const { clock } = this.options;
+    const until = clock.now() + HAND_OVER_MS;
+    while (group.storage.term(group.lastApplied) !== group.term) {
+      if (!group.isLeader) throw notLeader(group.id, group.leader);
+      if (clock.now() >= until) throw membersBusy(group.id);
+      await pause(clock, POLL_MS);
+    }
+  }
+
+  /** Lets a node have an empty replica. @throws DwError `not-leader`; of the transport or of the node. */
+  async openReplica(group: RaftGroup, node: NodeId): Promise<void> {
+    // Whoever leads no more does not know what its successor has made of the node.
+    if (!group.isLeader) throw notLeader(group.id, group.leader);
     const { client, records } = this.options;
     const { bootstrap } = group.storage;
     const joining = this.joining.get(group.id) ?? new Set();
@@ -110,8 +127,10 @@ export class MemberChanges {
         learners: without(bootstrap.learners),
         witnesses: without(bootstrap.witnesses),
       },
+      term: group.term,
       index: group.lastApplied,
-      replace,
+      // What the node may still have from before, as another kind of member perhaps, is nothing to build on.
+      replace: true,
       recovered: records.of(group.id).recovered,
     });
   }
@@ -149,7 +168,7 @@ export class MemberChanges {
   /** Opens replicas, adds learners, and waits until those that are to vote have the log. */
   private async admit(group: RaftGroup, plan: MemberPlan): Promise<void> {
     const { clock, log } = this.options;
-    await Promise.all(plan.open.map((node) => this.openReplica(group, node, false)));
+    await Promise.all(plan.open.map((node) => this.openReplica(group, node)));
     for (const nodeId of plan.learn) await commitChange(group, clock, [{ type: 'add-learner', nodeId }]);
     if (plan.promote.length === 0) return;
     const failed = await this.caughtUp(group, plan.promote);

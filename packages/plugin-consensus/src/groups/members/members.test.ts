@@ -30,6 +30,7 @@ function change(id: string, request: Partial<MemberRequest>, maxMs = 60_000): Pr
 const leader = (): string => cluster.leaderOf(GROUP) as string;
 const has = (id: string): boolean => cluster.node(id).engine.group(GROUP) !== undefined;
 const hash = (id: string): string | undefined => cluster.node(id).engine.group(GROUP)?.status().stateHash;
+const applied = (id: string) => cluster.node(id).engine.group(GROUP)?.lastApplied;
 const others = (): string[] => ['n1', 'n2', 'n3'].filter((id) => id !== leader());
 
 describe('a change', () => {
@@ -90,6 +91,21 @@ describe('a node', () => {
     cluster.crash(down);
     await cluster.put(leader(), 'k', 'with the vote of the witness');
     expect(await cluster.get('n3', 'k')).toBe('with the vote of the witness');
+  });
+
+  it('that was a witness and comes back to vote, though nobody could tell it that it was removed, gets the data', async () => {
+    await begin();
+    await change(leader(), { addWitnesses: ['n4'] });
+    for (let n = 0; n < 10; n++) await cluster.put('n1', `k${n}`, 'v');
+    await cluster.until('it has the log', () => applied('n4') === applied(leader()));
+    cluster.network.partition(['n4'], ['n1', 'n2', 'n3']);
+    await change(leader(), { remove: ['n4'] });
+    cluster.network.heal();
+    // They meet again, and it has not found out yet.
+    await cluster.advance(3_000);
+    expect(has('n4')).toBe(true);
+    await change(leader(), { add: ['n4'] });
+    await cluster.until('it has the state', () => hash('n4') === hash(leader()));
   });
 
   it('replaces another in one step, which loses its replica', async () => {
@@ -230,6 +246,7 @@ describe('a request for a replica', () => {
       groupId: GROUP,
       machine: 'key-value',
       bootstrap: bootstrapConf(voters),
+      term: 1,
       index: 1,
       replace: false,
       recovered: [],
@@ -263,11 +280,14 @@ describe('a request for a replica', () => {
     const former = others()[0] as string;
     await change(leader(), { add: ['n4'] });
     const { lastApplied } = cluster.node('n4').engine.group(GROUP) as { lastApplied: number };
-    const late = (index: number) => ask(former, 'n4', [former], { index, replace: true });
-    await expect(late(1)).rejects.toMatchObject({ code: 'replica-request-refused' });
+    const late = (term: number, index: number) => ask(former, 'n4', [former], { term, index, replace: true });
+    // However far it had applied its log.
+    const refused = { code: 'replica-request-refused' };
+    const { term } = cluster.node(leader()).engine.group(GROUP) as { term: number };
+    await expect(late(term - 1, lastApplied)).rejects.toMatchObject(refused);
     // And the same request a second time.
     const asked = (cluster.node('n4').replicas as NonNullable<TestNode['replicas']>).voteFloor(GROUP);
-    expect(JSON.parse((await late(asked)).toString())).toEqual({ opened: false });
+    expect(JSON.parse((await late(term, asked)).toString())).toEqual({ opened: false });
     expect(cluster.node('n4').engine.group(GROUP)?.lastApplied).toBeGreaterThanOrEqual(lastApplied);
   });
 });

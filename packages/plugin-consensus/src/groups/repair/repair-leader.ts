@@ -8,7 +8,6 @@ import { membersOf } from '../../engine/group-conf.js';
 import type { MultiRaftEngine } from '../../engine/multi-raft-engine.js';
 import type { RaftGroup } from '../../engine/raft-group.js';
 import type { ConfState, NodeId } from '../../raft/types.js';
-import { notLeader } from '../../errors.js';
 import { commitChange } from '../members/conf-proposals.js';
 import { memberNotCaughtUp } from '../members/member-errors.js';
 import type { MemberChanges } from '../members/member-changes.js';
@@ -89,13 +88,11 @@ export class RepairLeader {
     if (lost) {
       await client.ask(node, { kind: 'note', groupId: group.id, role });
       await commitChange(group, clock, [{ type: 'remove', nodeId: node }]);
-      // It may have been committed by another leader, long ago, who did the rest as well.
-      if (!group.isLeader) throw notLeader(group.id, group.leader);
     }
     const present = roleOf(group.conf, node);
     // Only a node that is no member gets an empty replica: the leader counts on nothing of it now.
     if (present === undefined) {
-      await changes.openReplica(group, node, true);
+      await changes.openReplica(group, node);
       const type = role === 'witness' ? 'add-witness' : 'add-learner';
       await commitChange(group, clock, [{ type, nodeId: node }]);
     }

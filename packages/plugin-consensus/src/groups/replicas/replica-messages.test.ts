@@ -14,6 +14,7 @@ const requests: readonly ReplicaRequest[] = [
     groupId: 'g',
     machine: 'm',
     bootstrap: bootstrapConf(['n1']),
+    term: 3,
     index: 7,
     replace: true,
     recovered,

@@ -27,6 +27,8 @@ export interface OpenReplica {
   readonly machine: string;
   /** The members at index 0, without the node itself: a replica must not take itself for a voter before it knows. */
   readonly bootstrap: ConfState;
+  /** Term in which it leads. What a leader of an earlier term asks for comes too late. */
+  readonly term: number;
   /** Applied index of the leader that asks: what is older is not about this replica. */
   readonly index: number;
   /** Put it in the place of what is there, which is damaged or not to be believed. */
@@ -154,6 +156,7 @@ export function decodeReplicaRequest(bytes: Uint8Array): ReplicaRequest {
         groupId,
         machine: text(fields, 'machine'),
         bootstrap: confOf(object(fields, 'bootstrap')),
+        term: count(fields, 'term'),
         index: count(fields, 'index'),
         replace: fields['replace'] === true,
         recovered: recoveryNotes(fields['recovered']),

@@ -13,14 +13,16 @@ export interface ReplicaRecord {
   readonly machine?: string | undefined;
   /** Applied index of the leader that asked for this replica; 0 for one of the configuration. */
   readonly openedAt: number;
-  /** Applied index of the leader whose request for this replica was carried out last. At most `openedAt`. */
+  /** Term of the last leader that asked for this replica. */
+  readonly askedIn: number;
+  /** Applied index of that leader when it asked for what was carried out; 0 when nothing was yet. */
   readonly readyAt: number;
   /** What the replica is to become again; undefined when it is what it should be. */
   readonly restoreTo?: FormerRole | undefined;
   readonly recovered: readonly RecoveryNote[];
 }
 
-const NOTHING: ReplicaRecord = { openedAt: 0, readyAt: 0, recovered: [] };
+const NOTHING: ReplicaRecord = { openedAt: 0, askedIn: 0, readyAt: 0, recovered: [] };
 /** Recoveries that are kept of a group: the newest. */
 const MAX_RECOVERIES = 16;
 
@@ -41,15 +43,11 @@ export class ReplicaRecords {
     if (bytes === null) return new ReplicaRecords(store, path, records);
     const what = `the notes on replicas at ${path}`;
     for (const [id, value] of Object.entries(decodeAnswer(bytes))) {
-      const {
-        machine,
-        openedAt,
-        readyAt = 0,
-        restoreTo,
-        recovered,
-      } = (value ?? {}) as Partial<ReplicaRecord>;
+      const record = (value ?? {}) as Partial<ReplicaRecord>;
+      const { machine, openedAt, askedIn = 0, readyAt = 0, restoreTo } = record;
       if (typeof openedAt !== 'number') throw malformed(what, `nothing is said of ${id}`);
-      records.set(id, { machine, openedAt, readyAt, restoreTo, recovered: recoveryNotes(recovered) });
+      const recovered = recoveryNotes(record.recovered);
+      records.set(id, { machine, openedAt, askedIn, readyAt, restoreTo, recovered });
     }
     return new ReplicaRecords(store, path, records);
   }

@@ -89,38 +89,39 @@ export class ReplicaServer {
 
   private async open(from: string, request: OpenReplica): Promise<unknown> {
     const { engine, records, log } = this.options;
-    const { groupId, bootstrap, machine, index, replace, recovered } = request;
+    const { groupId, bootstrap, machine, term, index, replace, recovered } = request;
     const { voters, learners, witnesses } = bootstrap;
     if ([...voters, ...learners, ...witnesses].includes(engine.nodeId)) {
       throw replicaRequestRefused(groupId, 'a replica must not begin as a member');
     }
     const there = engine.group(groupId);
     if (there?.isLeader === true) throw replicaRequestRefused(groupId, 'this node leads the group');
-    const { openedAt, readyAt } = records.of(groupId);
-    // Who led before may still ask when somebody else has asked since, and the group counts on what came of that.
-    const outdated = index < openedAt;
-    if (outdated && replace) throw replicaRequestRefused(groupId, 'there was a later request for it');
+    const { openedAt, askedIn, readyAt } = records.of(groupId);
+    // Who led before may still ask when its successor has asked, and the group counts on what came of that.
+    if (term < askedIn) throw replicaRequestRefused(groupId, 'a later leader has asked for it since');
+    const done = term > askedIn ? 0 : readyAt;
     // First the note, then the replica: what is older than the note is not about the replica.
-    await records.set(groupId, { machine, openedAt: Math.max(index, openedAt) });
+    const noted = { machine, openedAt: Math.max(index, openedAt), askedIn: term, readyAt: done };
+    await records.set(groupId, noted);
     for (const note of recovered) await records.addRecovery(groupId, note);
-    if (there !== undefined && index <= readyAt) return { opened: false };
+    if (there !== undefined && index <= done) return { opened: false };
     const opened = there === undefined || replace;
-    if (opened) await this.openEmpty(request, outdated);
-    await records.set(groupId, { readyAt: Math.max(index, readyAt) });
+    if (opened) await this.openEmpty(request);
+    await records.set(groupId, { readyAt: Math.max(index, done) });
     if (opened) {
       log.info({ group: groupId, by: from, replace }, 'opened an empty replica at the request of the leader');
     }
     return { opened };
   }
 
-  private async openEmpty(request: OpenReplica, outdated: boolean): Promise<void> {
+  private async openEmpty(request: OpenReplica): Promise<void> {
     const { engine } = this.options;
     const { groupId, bootstrap, machine, replace } = request;
     try {
       if (replace) await engine.replaceGroup(groupId, bootstrap, machine);
       else await engine.openGroup(groupId, bootstrap, machine);
     } catch (error) {
-      if (!isDamage(error) || replace || outdated) throw error;
+      if (!isDamage(error) || replace) throw error;
       // What is left of a replica of before, which the group does not count on: a new one may take its place.
       await engine.replaceGroup(groupId, bootstrap, machine);
     }
