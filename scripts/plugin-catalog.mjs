@@ -58,6 +58,33 @@ const TOLD = {
         'each group',
     },
   },
+  'com.datawarehouse.resilience.ultimate': {
+    what: 'Named policies around calls (retry, circuit breaker, timeout, bulkhead, rate limit, hedge, fallback and more), which operators set and change while they are used. Four ship: `default`, `fail-fast`, `http-outbound` and `peer-rpc`.',
+    base: 'ResiliencePluginBase',
+    subsystem: 'resilience',
+    routes: [
+      'GET /v1/resilience/policies',
+      'GET, PUT, DELETE /v1/resilience/policies/{name}',
+      'GET /v1/resilience/policies/{name}/explain',
+      'POST /v1/resilience/policies/{name}/isolate, /reset, /try',
+    ],
+    metrics: {
+      'totalExecutions, successfulExecutions, failedExecutions, timedOutExecutions, rejectedExecutions, cancelledExecutions':
+        'calls since the start, by how they ended; those of removed policies stay in',
+      'inFlight, successRate': 'calls under way; successes of those that ran to an end',
+      'retryAttempts, retryRate, retryBudget.refusals':
+        'retries, for each call, and those that a budget refused',
+      'circuitBreakerTrips, activeCircuitBreakers': 'times that one opened; those that are not closed',
+      'circuitBreaker.closedCount, .openCount, .halfOpenCount, .isolatedCount': 'breakers by state',
+      'activeBulkheads, bulkhead.utilization, bulkheadRejections':
+        'bulkheads, how full the fullest policy is (which is also the backpressure), and calls turned away',
+      'policies, keys.limit, keys.evictions, keys.refusals': 'policies, and what became of keys',
+      'events.untold, events.lost, events.listenerFailures':
+        'events that were not told, and listeners that threw',
+      'policy.{name}.calls, .successRate, .retryRate, .rejections, .p50Ms, .p95Ms, .p99Ms, .inFlight, .keys, .openCircuits, .retryBudgetLeft':
+        'each of the first 64 policies; latencies of the last half minute to minute',
+    },
+  },
 };
 
 const table = (head, rows) =>
@@ -141,6 +168,7 @@ PluginBase                          an id, a name, a version, and the steps of a
    ├─ ConsensusPluginBase           proposeAsync, isLeaderAsync, getStateAsync, getClusterHealthAsync
    │  └─ UltimateConsensusPlugin    com.datawarehouse.consensus.ultimate
    ├─ ResiliencePluginBase          executeWithResilienceAsync, getResilienceHealthAsync
+   │  └─ UltimateResiliencePlugin   com.datawarehouse.resilience.ultimate
    └─ ClusterPlugin                 com.datawarehouse.cluster
 \`\`\`
 

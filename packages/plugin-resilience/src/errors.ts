@@ -86,6 +86,33 @@ export function policyNotRemovable(name: string, source: 'configured' | 'shipped
   });
 }
 
+export function resilienceNotRunning(): DwError {
+  return new DwError({
+    code: 'resilience-not-running',
+    status: 503,
+    retryable: true,
+    message: 'the resilience plugin is not running',
+    hint: 'look at "dw plugins" for why',
+  });
+}
+
+export function setRequestInvalid(): DwError {
+  return new DwError({
+    code: 'policy-set-invalid',
+    status: 422,
+    message: 'a change of a policy names either a document or the policy to remove, one of the two',
+  });
+}
+
+export function policyNameMismatch(inPath: string, inDocument: unknown): DwError {
+  return new DwError({
+    code: 'policy-name-mismatch',
+    status: 422,
+    message: `the document names ${JSON.stringify(inDocument) ?? 'nothing'}, and the request policy ${inPath}`,
+    hint: 'leave the name out of the document, or let the two agree',
+  });
+}
+
 export function breakerMissing(policy: string): DwError {
   return new DwError({
     code: 'policy-has-no-breaker',

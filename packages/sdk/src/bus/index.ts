@@ -12,6 +12,7 @@ export {
   MembershipChanged,
   PluginStateChanged,
   ResilienceAdapted,
+  ResiliencePolicySet,
   ScalingReconfigure,
 } from './topics.js';
 export type {

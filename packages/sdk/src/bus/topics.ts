@@ -140,3 +140,27 @@ export const ResilienceAdapted = defineTopic({
     reason: Type.String(),
   }),
 });
+
+/** `dw.resilience.policy.set` (send): sets a resilience policy of this node, or removes what was set before. */
+export const ResiliencePolicySet = defineTopic({
+  name: 'dw.resilience.policy.set',
+  description: 'Set a resilience policy of this node, or remove what was set before',
+  payload: Type.Object(
+    {
+      document: Type.Optional(
+        Type.Unknown({ description: 'The policy: {name, description?, strategies}, checked as over HTTP' }),
+      ),
+      remove: Type.Optional(
+        Type.String({ minLength: 1, maxLength: 128, description: 'In place of a document: the name' }),
+      ),
+    },
+    { additionalProperties: false },
+  ),
+  reply: Type.Object({
+    policy: Type.String(),
+    change: Type.String(),
+    warnings: Type.Array(Type.String()),
+  }),
+  overflow: 'reject',
+  capacity: 100,
+});

@@ -1,0 +1,162 @@
+// The policies over HTTP: what an operator sees of them, and what can be done to them.
+
+import type { Clock, Logger, RouteDefinition } from '@datawarehouse/sdk';
+import { Type } from '@datawarehouse/sdk';
+import { policyNameMismatch } from '../errors.js';
+import { MAX_DOCUMENT_CHARACTERS } from '../policy/document.js';
+import type { PolicyBook } from '../policy/document-book.js';
+import { explainPolicy } from '../policy/explain.js';
+import { lintPolicy } from '../policy/linter.js';
+import type { ResilienceService } from '../policy/resilience-service.js';
+import { summaryOf } from './policy-summary.js';
+
+/** What the routes need. */
+export interface PolicyRouteParts {
+  readonly service: ResilienceService;
+  readonly book: PolicyBook;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+const Params = Type.Object({ name: Type.String({ minLength: 1, maxLength: 128 }) });
+const Key = Type.String({ maxLength: 512, description: 'One key of the policy; left out: all of them' });
+const Order = Type.Object(
+  {
+    key: Type.Optional(Key),
+    reason: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 256, description: 'Shown beside the change' }),
+    ),
+  },
+  { additionalProperties: false },
+);
+
+const BASE = '/v1/resilience/policies';
+/** Who asks, in the log. Over HTTP that is whoever has the node's token. */
+const BY = 'http';
+/** A document, in the bytes that its characters may need. */
+const MAX_BODY_BYTES = 4 * MAX_DOCUMENT_CHARACTERS;
+
+/** The routes of the policies, but for trying one. */
+export function policyRoutes(parts: PolicyRouteParts): readonly RouteDefinition[] {
+  return [...readingRoutes(parts), ...changingRoutes(parts), ...orderRoutes(parts)];
+}
+
+function readingRoutes({ service, book, clock }: PolicyRouteParts): readonly RouteDefinition[] {
+  return [
+    {
+      method: 'GET',
+      path: BASE,
+      summary: 'The resilience policies of this node, with what is counted of each',
+      handler: () => ({
+        body: {
+          policies: service.policies().map((policy) => summaryOf(policy, book.kept(policy.name))),
+          unusable: Object.fromEntries(book.problems),
+        },
+      }),
+    },
+    {
+      method: 'GET',
+      path: `${BASE}/:name`,
+      summary: 'A policy: its strategies with options and counters, and at most 100 of its keys',
+      params: Params,
+      query: Type.Object({ key: Type.Optional(Key) }),
+      handler: ({ params, query }) => {
+        const { name, document, statistics, keyCount, keys } = service.show(nameOf(params), query['key']);
+        const { source, by, at } = book.kept(name);
+        const { circuit } = service.policy(name).state();
+        const counters = statistics.strategies;
+        return {
+          body: {
+            name,
+            ...(document.description === undefined ? {} : { description: document.description }),
+            source,
+            setBy: by,
+            setAt: new Date(at).toISOString(),
+            readAt: new Date(clock.wallTime()).toISOString(),
+            circuit: circuit ?? null,
+            document,
+            statistics: { ...statistics, strategies: undefined },
+            strategies: document.strategies.map((options, place) => ({
+              name: counters[place]?.name,
+              type: options.type,
+              options,
+              counters: counters[place]?.counters ?? {},
+            })),
+            keyCount,
+            keys,
+            findings: lintPolicy(document),
+          },
+        };
+      },
+    },
+    {
+      method: 'GET',
+      path: `${BASE}/:name/explain`,
+      summary: 'What a policy does to a call, and the most that a call can cost in time and attempts',
+      params: Params,
+      handler: ({ params }) => ({ body: explainPolicy(service.policy(nameOf(params)).document) }),
+    },
+  ];
+}
+
+function changingRoutes({ book }: PolicyRouteParts): readonly RouteDefinition[] {
+  return [
+    {
+      method: 'PUT',
+      path: `${BASE}/:name`,
+      summary: 'Set a policy; one that is there is changed in place and keeps its state',
+      params: Params,
+      body: Type.Record(Type.String(), Type.Unknown(), {
+        description: 'The document: {description?, strategies}; all that is wrong with it comes back at once',
+      }),
+      maxBodyBytes: MAX_BODY_BYTES,
+      handler: async ({ params, body }) => {
+        const name = nameOf(params);
+        const given = body as Readonly<Record<string, unknown>>;
+        if (given['name'] !== undefined && given['name'] !== name) {
+          throw policyNameMismatch(name, given['name']);
+        }
+        return { body: await book.set({ ...given, name }, BY) };
+      },
+    },
+    {
+      method: 'DELETE',
+      path: `${BASE}/:name`,
+      summary: 'Remove what was set; the policy of the configuration or of this version holds again',
+      params: Params,
+      handler: async ({ params }) => ({ body: await book.remove(nameOf(params), BY) }),
+    },
+  ];
+}
+
+function orderRoutes({ service, log }: PolicyRouteParts): readonly RouteDefinition[] {
+  const order = (
+    path: string,
+    summary: string,
+    act: (name: string, key: string | undefined, reason: string) => void,
+  ): RouteDefinition => ({
+    method: 'POST',
+    path: `${BASE}/:name/${path}`,
+    summary,
+    params: Params,
+    body: Order,
+    handler: ({ params, body }) => {
+      const name = nameOf(params);
+      const { key, reason = 'by hand' } = body as { readonly key?: string; readonly reason?: string };
+      act(name, key, reason);
+      log.warn({ policy: name, key, reason, by: BY }, `policy ${name}: ${path} by ${BY}: ${reason}`);
+      const { circuit } = service.policy(name).state();
+      return { body: { policy: name, key: key ?? null, circuit: circuit ?? null } };
+    },
+  });
+  return [
+    order('isolate', 'Open the circuit breakers of a key or of all, until they are reset', (...given) =>
+      service.isolate(...given),
+    ),
+    order('reset', 'Close the circuit breakers of a key or of all', (...given) => service.reset(...given)),
+  ];
+}
+
+function nameOf(params: Readonly<Record<string, string>>): string {
+  return params['name'] ?? '';
+}

@@ -1,0 +1,127 @@
+// The resilience plugin: named policies around calls for every plugin of the node, set and changed by operators while
+// they are used.
+
+import type {
+  HealthCheckResult,
+  PluginContext,
+  ResilienceHealthInfo,
+  ResilienceAction,
+} from '@datawarehouse/sdk';
+import { RESILIENCE, ResiliencePluginBase, ResiliencePolicySet, SdkCompatibility } from '@datawarehouse/sdk';
+import { resilienceNotRunning, setRequestInvalid } from './errors.js';
+import { policyRoutes } from './http/policy-routes.js';
+import { DEFAULT_POLICIES } from './policy/default-policies.js';
+import type { PolicyChange } from './policy/document-book.js';
+import { PolicyBook } from './policy/document-book.js';
+import { ResilienceService } from './policy/resilience-service.js';
+import { STRATEGY_CLASSES } from './policy/strategy-classes.js';
+import { EventReporter } from './scaling/event-reporter.js';
+import { ResilienceScalingManager } from './scaling/resilience-scaling-manager.js';
+
+interface Running {
+  readonly service: ResilienceService;
+  readonly book: PolicyBook;
+}
+
+/** Named policies around calls. */
+@SdkCompatibility('1.0.0')
+export class UltimateResiliencePlugin extends ResiliencePluginBase {
+  readonly id = 'com.datawarehouse.resilience.ultimate';
+  readonly name = 'Ultimate Resilience';
+  readonly version = '0.1.0';
+  readonly scaling = new ResilienceScalingManager();
+  private running: Running | undefined;
+
+  /** @throws DwError `policy-invalid` when the configuration holds a policy that cannot work. */
+  override async initializeAsync(context: PluginContext): Promise<void> {
+    const { clock, log, bus, store } = context;
+    const { scaling } = this;
+    const service = new ResilienceService({
+      clock,
+      strategies: STRATEGY_CLASSES,
+      listenerFailed: (message) => log.error(`a listener of resilience events threw: ${message}`),
+    });
+    context.onDispose(() => service.dispose());
+    const book = new PolicyBook({
+      store,
+      path: (name) => `${context.storePath('policies')}/${name}`,
+      target: {
+        set: (document) => service.set(document),
+        remove: (name) => {
+          scaling.retire(service.policy(name).statistics());
+          service.remove(name);
+        },
+      },
+      log,
+      wallTime: () => clock.wallTime(),
+      adjust: (document, given) => scaling.adjust(document, given),
+      maxPolicies: () => scaling.current.maxPolicies,
+    });
+    for (const policy of DEFAULT_POLICIES) book.provide(policy, 'shipped');
+    const { policies } = context.config as { readonly policies?: readonly unknown[] };
+    for (const policy of policies ?? []) book.provide(policy, 'configured');
+    await book.restore();
+    const reporter = new EventReporter({
+      clock,
+      log,
+      bus,
+      maxEvents: () => scaling.current.maxReportedEvents,
+    });
+    service.listen(reporter.listener);
+    this.running = { service, book };
+    scaling.show({ service, reporter, readjust: () => book.readjust() });
+    await context.scaling.register(scaling);
+    for (const route of policyRoutes({ service, book, clock, log })) context.routes.add(route);
+    bus.respond(ResiliencePolicySet, ({ payload, sender }) => this.setByBus(payload, sender));
+    context.services.provide(RESILIENCE, service);
+  }
+
+  override shutdownAsync(): void {
+    const { running } = this;
+    this.running = undefined;
+    this.scaling.show(undefined);
+    running?.service.dispose();
+  }
+
+  /** Healthy with open breakers, which do their work; degraded when a policy that was set is not in force. */
+  override checkHealthAsync(): HealthCheckResult {
+    const { problems } = this.parts().book;
+    if (problems.size === 0) return { status: 'healthy' };
+    const names = [...problems.keys()].join(', ');
+    return { status: 'degraded', message: `policies that were set cannot be used: ${names}` };
+  }
+
+  async executeWithResilienceAsync<T>(
+    action: ResilienceAction<T>,
+    policyName: string,
+    signal?: AbortSignal,
+  ): Promise<T> {
+    return this.parts().service.execute(policyName, action, signal);
+  }
+
+  async getResilienceHealthAsync(): Promise<ResilienceHealthInfo> {
+    return this.parts().service.health();
+  }
+
+  private async setByBus(
+    payload: { readonly document?: unknown; readonly remove?: string },
+    sender: string,
+  ): Promise<{ policy: string; change: string; warnings: string[] }> {
+    const { book } = this.parts();
+    const { document, remove } = payload;
+    if ((document === undefined) === (remove === undefined)) throw setRequestInvalid();
+    const by = `bus:${sender}`;
+    const change: PolicyChange =
+      remove === undefined ? await book.set(document, by) : await book.remove(remove, by);
+    return {
+      policy: change.policy,
+      change: change.change,
+      warnings: change.warnings.map(({ message, why }) => `${message}: ${why}`),
+    };
+  }
+
+  private parts(): Running {
+    if (this.running === undefined) throw resilienceNotRunning();
+    return this.running;
+  }
+}
