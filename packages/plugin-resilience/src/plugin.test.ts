@@ -3,9 +3,10 @@
 import { readFileSync } from 'node:fs';
 import type { PluginManifest } from '@datawarehouse/sdk';
 import {
+  CircuitBreakerStateChanged,
   MemoryBackingStore,
+  PEER_TRANSPORT,
   RESILIENCE,
-  ResilienceHappened,
   ResiliencePolicySet,
   sdkCompatibilityOf,
 } from '@datawarehouse/sdk';
@@ -53,6 +54,7 @@ describe('the manifest', () => {
     expect(version).toBe(instance.version);
     expect(manifest.limits).toEqual(RESILIENCE_LIMITS);
     expect(manifest.provides).toEqual([RESILIENCE.id]);
+    expect(manifest.optional).toEqual([PEER_TRANSPORT.id]);
     expect(sdkCompatibilityOf(Plugin)).toBe('1.0.0');
     expect(instance.infrastructureDomain).toBe('Resilience');
   });
@@ -247,18 +249,37 @@ describe('the policies on the bus', () => {
     await refused;
   });
 
-  it('tell of breakers that change, as many a second as the limit allows', async () => {
-    const { host, subsystem } = await start();
+  it('tell of breakers that change', async () => {
+    const { host } = await start();
     const heard: unknown[] = [];
-    host.bus.subscribe(ResilienceHappened, ({ payload }) => void heard.push(payload));
+    host.bus.subscribe(CircuitBreakerStateChanged, ({ payload }) => void heard.push(payload));
+    await body(host, 'POST', `${BASE}/default/isolate`, { key: 'a', reason: 'a test' });
+    await host.advance();
+    expect(heard).toMatchObject([
+      {
+        policy: 'default',
+        key: 'a',
+        previousState: 'closed',
+        newState: 'isolated',
+        reason: 'a test',
+        source: 'operator',
+        nodeId: 'n1',
+      },
+    ]);
+  });
+
+  it('are logged when they change, as many a second as the limit allows', async () => {
+    const { host, subsystem } = await start();
     await subsystem.reconfigureLimitsAsync({ maxReportedEvents: 1 });
     for (const key of ['a', 'b', 'c']) await body(host, 'POST', `${BASE}/default/isolate`, { key });
     await host.advance(1_000);
     await body(host, 'POST', `${BASE}/default/reset`, { key: 'a' });
     await host.advance();
-    expect(heard).toMatchObject([
-      { kind: 'circuit-changed', policy: 'default', key: 'a', current: 'isolated', untold: 0 },
-      { key: 'a', previous: 'isolated', current: 'closed', source: 'operator', untold: 2 },
+    const told = host.logs.filter(({ fields }) => fields['kind'] === 'circuit-changed' || 'untold' in fields);
+    expect(told.map(({ message }) => message)).toEqual([
+      'default for a: circuit-breaker went from closed to isolated: by hand',
+      '2 changes in resilience policies were not logged',
+      'default for a: circuit-breaker went from isolated to closed: by hand',
     ]);
     expect(subsystem.getScalingMetrics().get('events.untold')).toBe(2);
   });

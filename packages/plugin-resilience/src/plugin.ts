@@ -7,7 +7,13 @@ import type {
   ResilienceHealthInfo,
   ResilienceAction,
 } from '@datawarehouse/sdk';
-import { RESILIENCE, ResiliencePluginBase, ResiliencePolicySet, SdkCompatibility } from '@datawarehouse/sdk';
+import {
+  PEER_TRANSPORT,
+  RESILIENCE,
+  ResiliencePluginBase,
+  ResiliencePolicySet,
+  SdkCompatibility,
+} from '@datawarehouse/sdk';
 import { resilienceNotRunning, setRequestInvalid } from './errors.js';
 import { policyRoutes } from './http/policy-routes.js';
 import { DEFAULT_POLICIES } from './policy/default-policies.js';
@@ -17,6 +23,8 @@ import { ResilienceService } from './policy/resilience-service.js';
 import { STRATEGY_CLASSES } from './policy/strategy-classes.js';
 import { EventReporter } from './scaling/event-reporter.js';
 import { ResilienceScalingManager } from './scaling/resilience-scaling-manager.js';
+import { CircuitSharing } from './sharing/circuit-sharing.js';
+import { serviceBreakers } from './sharing/service-breakers.js';
 
 interface Running {
   readonly service: ResilienceService;
@@ -68,8 +76,18 @@ export class UltimateResiliencePlugin extends ResiliencePluginBase {
       maxEvents: () => scaling.current.maxReportedEvents,
     });
     service.listen(reporter.listener);
+    const sharing = new CircuitSharing({
+      nodeId: context.node.nodeId,
+      events: service,
+      breakers: serviceBreakers(service),
+      bus,
+      transport: context.services.tryGet(PEER_TRANSPORT),
+      clock,
+      log,
+    });
+    context.onDispose(() => sharing[Symbol.dispose]());
     this.running = { service, book };
-    scaling.show({ service, reporter, readjust: () => book.readjust() });
+    scaling.show({ service, reporter, sharing, readjust: () => book.readjust() });
     await context.scaling.register(scaling);
     for (const route of policyRoutes({ service, book, clock, log })) context.routes.add(route);
     bus.respond(ResiliencePolicySet, ({ payload, sender }) => this.setByBus(payload, sender));

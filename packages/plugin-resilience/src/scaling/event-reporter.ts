@@ -1,7 +1,8 @@
-// Tells operators, in the log and on the bus, when a breaker or a threshold changes. At a bounded rate: a hundred thousand
-// breakers that open together are one story, told by its beginning and a number.
+// Tells operators in the log when a breaker or a threshold changes, and the bus of thresholds; breakers are told there by
+// who shares them. At a bounded rate: a hundred thousand breakers that open together are one story, told by its beginning
+// and a number.
 
-import { ResilienceHappened } from '@datawarehouse/sdk';
+import { ResilienceAdapted } from '@datawarehouse/sdk';
 import type { Clock, IMessageBus, Logger, ResilienceEvent } from '@datawarehouse/sdk';
 
 const WINDOW_MS = 1_000;
@@ -44,7 +45,6 @@ export class EventReporter {
     const untold = this.untold;
     this.untold = 0;
     this.log(event, untold);
-    this.options.bus.publish(ResilienceHappened, payloadOf(event, untold));
   };
 
   private log(event: Told, untold: number): void {
@@ -53,6 +53,7 @@ export class EventReporter {
     if (event.kind === 'adapted') {
       const { policy, strategy, limit, previous, current, reason } = event;
       log.info(event, `${policy}: ${limit} of ${strategy} went from ${previous} to ${current}: ${reason}`);
+      this.options.bus.publish(ResilienceAdapted, { policy, strategy, limit, previous, current, reason });
       return;
     }
     const { policy, key, strategy, previous, current, reason } = event;
@@ -61,12 +62,4 @@ export class EventReporter {
     if (current === 'open' || current === 'isolated') log.warn(event, text);
     else log.info(event, text);
   }
-}
-
-function payloadOf(event: Told, untold: number) {
-  const { policy, strategy, previous, current, reason } = event;
-  const common = { policy, strategy, previous, current, reason, untold };
-  return event.kind === 'adapted'
-    ? { kind: event.kind, ...common, limit: event.limit }
-    : { kind: event.kind, ...common, key: event.key, source: event.source };
 }

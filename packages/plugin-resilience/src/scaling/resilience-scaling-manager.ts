@@ -13,6 +13,7 @@ import type { StrategyOptions } from '../engine/strategy.js';
 import type { PolicyDocument } from '../policy/document.js';
 import type { ResilienceService } from '../policy/resilience-service.js';
 import type { PolicyStatistics } from '../stats/policy-stats.js';
+import type { CircuitSharing } from '../sharing/circuit-sharing.js';
 import type { EventReporter } from './event-reporter.js';
 import { PressureOf, resilienceMetrics } from './resilience-metrics.js';
 import type { MeasuredPolicy } from './resilience-metrics.js';
@@ -24,6 +25,7 @@ import { FormerTotals } from './former-totals.js';
 export interface ResilienceParts {
   readonly service: ResilienceService;
   readonly reporter: EventReporter;
+  readonly sharing: CircuitSharing;
   /** Puts every policy in force again, as {@link ResilienceScalingManager.adjust} makes it now. */
   readonly readjust: () => void;
 }
@@ -103,6 +105,7 @@ export class ResilienceScalingManager implements IScalableSubsystem {
     const state = this.meter.update(new PressureOf(policies).ratio);
     const { size, limit, evictions, refusals } = parts.service.instances;
     const { lost, listenerFailures } = parts.service.events;
+    const { sent, unsent, received, applied, stale, refused } = parts.sharing.counters();
     return resilienceMetrics(policies, this.former, state, {
       'cache.size': size,
       'cache.memoryBytes': size * BYTES_PER_KEY,
@@ -112,6 +115,12 @@ export class ResilienceScalingManager implements IScalableSubsystem {
       'events.lost': lost,
       'events.untold': parts.reporter.untoldTotal,
       'events.listenerFailures': listenerFailures,
+      'sharing.sent': sent,
+      'sharing.unsent': unsent,
+      'sharing.received': received,
+      'sharing.applied': applied,
+      'sharing.stale': stale,
+      'sharing.refused': refused,
     });
   }
 
