@@ -210,6 +210,22 @@ describe('deadlines', () => {
     expect(clock.pendingTimers()).toEqual([]);
   });
 
+  it('are not set when the clock refuses a timer', () => {
+    const fake = new FakeClock();
+    const stopped: Clock = {
+      now: () => fake.now(),
+      wallTime: () => fake.wallTime(),
+      setInterval: (callback, periodMs) => fake.setInterval(callback, periodMs),
+      setImmediate: (callback) => fake.setImmediate(callback),
+      setTimeout: () => {
+        throw new Error('its owner was stopped');
+      },
+    };
+    const deadline = new Noted('never', []);
+    expect(() => new Deadlines(stopped).set(deadline, 10)).toThrow('its owner was stopped');
+    expect(deadline.set).toBe(false);
+  });
+
   it('of one clock are shared', () => {
     const clock = new FakeClock();
     expect(deadlinesOf(clock)).toBe(deadlinesOf(clock));

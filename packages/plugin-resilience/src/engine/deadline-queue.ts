@@ -60,13 +60,14 @@ class DeadlineQueue {
   /** Appends it. The clock is monotonic, so nothing in the list passes after it. O(1). */
   add(deadline: Deadline): void {
     deadline.due = this.clock.now() + this.durationMs;
+    // Before it is in the list: a clock whose owner was stopped refuses, and nobody would take it out.
+    this.timer ??= this.clock.setTimeout(this.rung, this.durationMs);
     deadline.queue = this;
     deadline.earlier = this.tail;
     deadline.later = undefined;
     if (this.tail === undefined) this.head = deadline;
     else this.tail.later = deadline;
     this.tail = deadline;
-    this.timer ??= this.clock.setTimeout(this.rung, this.durationMs);
   }
 
   remove(deadline: Deadline): void {
