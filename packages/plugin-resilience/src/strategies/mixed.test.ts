@@ -88,19 +88,21 @@ function built(kit: RowKit, mode: 'aggressive' | 'cooperative', initial: Limits)
     each: new TimeoutStrategy(first.each, kit.context),
     chaos: new ChaosStrategy(first.chaos, kit.context),
   };
-  let inside = 0;
+  /** Attempts of each key that are inside. */
+  const inside = new Map<string, number>();
+  const insideOf = (key: string): number => inside.get(key) ?? 0;
   const counting: Layer = {
     type: 'bulkhead',
-    enter: () => {
-      inside++;
+    enter: ({ key }) => {
+      inside.set(key, insideOf(key) + 1);
       return 'in';
     },
-    leave: () => {
-      inside--;
+    leave: ({ key }) => {
+      inside.set(key, insideOf(key) - 1);
       return 'out';
     },
-    abandon: () => void inside--,
-    idle: () => inside === 0,
+    abandon: ({ key }) => void inside.set(key, insideOf(key) - 1),
+    idle: () => true,
   };
   const { fallback, total, retry, hedge, each, chaos } = strategies;
   const row = kit.row(total, fallback, retry, hedge, each, chaos, {
@@ -115,7 +117,7 @@ function built(kit: RowKit, mode: 'aggressive' | 'cooperative', initial: Limits)
     each.configure(next.each);
     chaos.configure(next.chaos);
   };
-  return { row, strategies, configure, inside: () => inside };
+  return { row, strategies, configure, insideOf };
 }
 
 function acting(kit: RowKit, planned: readonly Planned[]): (signal: AbortSignal) => unknown {
@@ -159,8 +161,10 @@ describe('strategies together', () => {
               { length: 400 },
               () => (drawn = (drawn * 16_807) % 2_147_483_647) / 2_147_483_647,
             );
-            const { row, strategies, configure, inside } = built(kit, mode, changes[0] as Limits);
+            const { row, strategies, configure, insideOf } = built(kit, mode, changes[0] as Limits);
             const begun: { outcome: ReturnType<typeof row.run>; latest: number; cancelled: number }[] = [];
+            /** Attempts that were inside when their call settled. */
+            const left: number[] = [];
             let inForce = changes[0] as Limits;
             for (const [n, one] of calls.entries()) {
               await kit.clock.advanceAsync(one.afterMs);
@@ -169,7 +173,9 @@ describe('strategies together', () => {
               const options = { signal: controller.signal, fallback: standIn(kit, one.fallback) };
               const latest = began + inForce.totalMs + (mode === 'cooperative' ? LONGEST_ATTEMPT_MS : 0);
               const cancelled = began + (one.cancelAfterMs ?? Infinity);
-              begun.push({ outcome: row.run(acting(kit, one.attempts), options), latest, cancelled });
+              const outcome = row.run(acting(kit, one.attempts), { ...options, key: `${n}` });
+              outcome.onSettled = () => left.push(insideOf(`${n}`));
+              begun.push({ outcome, latest, cancelled });
               if (one.cancelAfterMs !== null) {
                 kit.clock.setTimeout(() => controller.abort('cancelled'), one.cancelAfterMs);
               }
@@ -183,7 +189,7 @@ describe('strategies together', () => {
               if (outcome.value === 'cancelled') expect(outcome.at).toBe(cancelled);
             }
             expect(row.endings).toHaveLength(calls.length);
-            expect(inside()).toBe(0);
+            expect(left).toEqual(calls.map(() => 0));
             expect(strategies.retry.counters()['waiting']).toBe(0);
             expect(strategies.fallback.counters()['waiting']).toBe(0);
             expect(strategies.chaos.counters()['waiting']).toBe(0);

@@ -16,6 +16,8 @@ export interface Outcome {
   at?: number;
   /** How often it settled. */
   settled: number;
+  /** Called when it settles. */
+  onSettled?: () => void;
 }
 
 /** A row of strategies, and how its calls ended. */
@@ -61,6 +63,7 @@ export class RowKit {
           outcome.state = state;
           outcome.value = value;
           outcome.at = this.clock.now();
+          outcome.onSettled?.();
         };
         callThrough(path, key, action, this.clock.now(), options).then(came('succeeded'), came('failed'));
         return outcome;
