@@ -15,7 +15,7 @@ import { callThrough } from '../engine/call.js';
 import type { CircuitLayer } from '../engine/circuit.js';
 import { isCircuitLayer } from '../engine/circuit.js';
 import type { Layer } from '../engine/layer.js';
-import type { StrategyContext } from '../engine/strategy.js';
+import type { Strategy, StrategyContext } from '../engine/strategy.js';
 import { breakerMissing, keyInvalid, keysExhausted, keyUnknown, policyUnknown } from '../errors.js';
 import type { PolicyStatistics } from '../stats/policy-stats.js';
 import { PolicyStats } from '../stats/policy-stats.js';
@@ -71,6 +71,11 @@ export class Policy implements IResiliencePolicy, InstanceOwner {
   /** The document in force. */
   get document(): PolicyDocument {
     return this.shape.document;
+  }
+
+  /** The strategies in force, outermost first. */
+  get strategies(): readonly Strategy[] {
+    return this.shape.strategies;
   }
 
   execute<T>(action: ResilienceAction<T>, options?: AbortSignal | ResilienceCallOptions): Promise<T> {
