@@ -21,6 +21,9 @@ describe('an error asks for a wait', () => {
     expect(asked(withHeader(['4', '5']))).toBe(4_000);
     expect(asked({ headers: { 'Retry-After': '5' } })).toBe(5_000);
     expect(asked({ headers: new Headers({ 'Retry-After': '6' }) })).toBe(6_000);
+    const response = new Response(null, { status: 503, headers: { 'Retry-After': '7' } });
+    expect(asked(Object.assign(new Error('503'), { response }))).toBe(7_000);
+    expect(asked({ response: null })).toBeUndefined();
   });
 
   it('by a header with a date, of either form, from now on', () => {

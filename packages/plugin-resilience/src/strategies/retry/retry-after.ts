@@ -5,6 +5,8 @@
 interface Hinting {
   readonly retryAfterMs?: unknown;
   readonly headers?: unknown;
+  /** The answer that the error was made of, as some HTTP clients keep it. */
+  readonly response?: { readonly headers?: unknown } | null;
 }
 
 /** Headers with a `get`, as `fetch` has them. */
@@ -30,9 +32,9 @@ export function retryAfterOf(error: unknown, wallTime: () => number): number | u
 
 function askedFor(error: unknown, wallTime: () => number): number | undefined {
   if (typeof error !== 'object' || error === null) return undefined;
-  const { retryAfterMs, headers }: Hinting = error;
+  const { retryAfterMs, headers, response }: Hinting = error;
   if (typeof retryAfterMs === 'number' && retryAfterMs >= 0) return retryAfterMs;
-  const value = headerOf(headers);
+  const value = headerOf(headers ?? response?.headers);
   if (typeof value === 'number') return value >= 0 ? value * 1_000 : undefined;
   if (typeof value !== 'string') return undefined;
   const text = value.trim();

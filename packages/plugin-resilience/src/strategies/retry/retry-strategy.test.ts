@@ -102,6 +102,18 @@ describe('a retry', () => {
     expect(calledAt).toEqual([0, 5_000, 5_900]);
   });
 
+  it('waits its time although the wall clock is stepped', async () => {
+    const { kit, row } = kitWith();
+    const { action, calledAt } = failing(kit, ...errors(2));
+    row.run(action);
+    await kit.clock.advanceAsync(50);
+    kit.clock.stepWallTime(86_400_000);
+    await kit.clock.advanceAsync(49);
+    kit.clock.stepWallTime(-2 * 86_400_000);
+    await kit.clock.advanceAsync(1_000);
+    expect(calledAt).toEqual([0, 100, 200]);
+  });
+
   it('leaves errors alone that it is not for', async () => {
     const { kit, retry, row } = kitWith();
     const final = new DwError({ code: 'refused', message: 'refused' });
