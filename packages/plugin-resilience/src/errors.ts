@@ -1,7 +1,7 @@
 // Every error of this package, in one place. Those that a strategy makes for each call it turns away carry no stack:
 // taking one costs more than the call that is refused.
 
-import { DwError } from '@datawarehouse/sdk';
+import { DwError, errorMessage } from '@datawarehouse/sdk';
 import type { DwErrorOptions } from '@datawarehouse/sdk';
 import type { StrategyType } from './engine/layer.js';
 
@@ -110,6 +110,64 @@ export function policyNameMismatch(inPath: string, inDocument: unknown): DwError
     status: 422,
     message: `the document names ${JSON.stringify(inDocument) ?? 'nothing'}, and the request policy ${inPath}`,
     hint: 'leave the name out of the document, or let the two agree',
+  });
+}
+
+export function tryRunOver(): DwError {
+  return new DwError({
+    code: 'try-run-over',
+    message: 'the run is over; nobody waits for the call any more',
+  });
+}
+
+export function tryAnswered(status: number, retryAfterMs: number | undefined): DwError {
+  return new DwError({
+    code: 'try-answer-failed',
+    status,
+    retryable: true,
+    message: `the answer has status ${status}`,
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+  });
+}
+
+export function tryUnreachable(url: string, cause: unknown): DwError {
+  const { cause: deeper } = cause as { readonly cause?: { readonly code?: unknown } };
+  const why = typeof deeper?.code === 'string' ? deeper.code : errorMessage(cause);
+  return new DwError({
+    code: 'try-no-answer',
+    status: 502,
+    retryable: true,
+    cause,
+    message: `no answer from ${url}: ${why}`,
+  });
+}
+
+export function tryUrlInvalid(url: string, why: string): DwError {
+  return new DwError({
+    code: 'try-url-invalid',
+    status: 422,
+    message: `a policy cannot be tried against ${JSON.stringify(url)}: ${why}`,
+    hint: 'give a URL such as http://127.0.0.1:8080/health',
+  });
+}
+
+export function tryNotAllowed(httpUrl: string): DwError {
+  return new DwError({
+    code: 'try-not-allowed',
+    status: 403,
+    message: `trying a policy makes this node call any URL that is asked for, and whoever reaches ${httpUrl} may ask, since the node has no token`,
+    hint: 'set http.token, or listen on loopback only',
+  });
+}
+
+export function tryRunsExhausted(most: number): DwError {
+  return new DwError({
+    code: 'try-runs-exhausted',
+    status: 429,
+    retryable: true,
+    retryAfterMs: 5_000,
+    message: `${most} policies are being tried, which is all that may at once`,
+    hint: 'wait for them, or raise maxTryRuns of the resilience subsystem',
   });
 }
 

@@ -25,6 +25,7 @@ import { EventReporter } from './scaling/event-reporter.js';
 import { ResilienceScalingManager } from './scaling/resilience-scaling-manager.js';
 import { CircuitSharing } from './sharing/circuit-sharing.js';
 import { serviceBreakers } from './sharing/service-breakers.js';
+import { tryRoute } from './try/try-route.js';
 
 interface Running {
   readonly service: ResilienceService;
@@ -89,6 +90,8 @@ export class UltimateResiliencePlugin extends ResiliencePluginBase {
     this.running = { service, book };
     scaling.show({ service, reporter, sharing, readjust: () => book.readjust() });
     await context.scaling.register(scaling);
+    const maxRuns = (): number => scaling.current.maxTryRuns;
+    context.routes.add(tryRoute({ service, clock, node: context.node, maxRuns }));
     for (const route of policyRoutes({ service, book, clock, log })) context.routes.add(route);
     bus.respond(ResiliencePolicySet, ({ payload, sender }) => this.setByBus(payload, sender));
     context.services.provide(RESILIENCE, service);
