@@ -104,6 +104,27 @@ describe('setting a policy', () => {
     );
   });
 
+  it('configures nothing when another part of the document is refused', () => {
+    const { service } = testService();
+    service.set({ name: 'db', strategies: [gate(1)] });
+    const held = new Held<string>();
+    const calls = [1, 2].map(() => service.execute('db', held.action));
+    expect(() => service.set({ name: 'db', strategies: [gate(5), plain('hedge')] })).toThrow('no strategy');
+    expect(() => service.set({ name: 'db', strategies: [gate(5), gate(0, 'new')] })).toThrow('at least 1');
+    expect(held.runs).toBe(1);
+    expect(calls).toHaveLength(2);
+  });
+
+  it('puts back what was configured when a later one cannot be', () => {
+    const { service } = testService();
+    service.set({ name: 'db', strategies: [gate(1), gate(5, 'inner')] });
+    expect(() => service.set({ name: 'db', strategies: [gate(5), gate(0, 'inner')] })).toThrow('at least 1');
+    const held = new Held<string>();
+    const calls = [1, 2].map(() => service.execute('db', held.action));
+    expect(held.runs).toBe(1);
+    expect(calls).toHaveLength(2);
+  });
+
   it('refuses more policies than anybody needs', () => {
     const { service } = testService();
     for (let n = 0; n < 1_000; n++) service.set({ name: `p${n}`, strategies: [] });

@@ -50,6 +50,11 @@ export abstract class Places {
     return this.line === undefined ? 0 : this.line.size;
   }
 
+  /** What an operator sees of it. */
+  view(): Readonly<Record<string, number>> {
+    return { inside: this.inside, waiting: this.waiting };
+  }
+
   /** Whether nobody holds a place or waits for one. */
   get empty(): boolean {
     return this.inside === 0 && this.waiting === 0;
