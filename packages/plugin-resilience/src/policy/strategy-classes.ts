@@ -1,5 +1,6 @@
 // The classes of the strategies that ship. Those of STRATEGY_SCHEMAS and no others: a test sees to it.
 
+import { AdaptiveConcurrencyStrategy } from '../strategies/adaptive-concurrency/adaptive-concurrency-strategy.js';
 import { BulkheadStrategy } from '../strategies/bulkhead/bulkhead-strategy.js';
 import { ChaosStrategy } from '../strategies/chaos/chaos-strategy.js';
 import { CircuitBreakerStrategy } from '../strategies/circuit-breaker/circuit-breaker-strategy.js';
@@ -13,6 +14,7 @@ import type { StrategyTable } from './strategy-table.js';
 
 /** The strategies that ship. */
 export const STRATEGY_CLASSES: StrategyTable = {
+  'adaptive-concurrency': AdaptiveConcurrencyStrategy,
   bulkhead: BulkheadStrategy,
   chaos: ChaosStrategy,
   'circuit-breaker': CircuitBreakerStrategy,

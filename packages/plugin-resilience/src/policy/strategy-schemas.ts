@@ -2,6 +2,7 @@
 
 import type { TSchema } from '@datawarehouse/sdk';
 import type { StrategyType } from '../engine/layer.js';
+import { ADAPTIVE_CONCURRENCY_OPTIONS } from '../strategies/adaptive-concurrency/adaptive-concurrency-options.js';
 import { BULKHEAD_OPTIONS } from '../strategies/bulkhead/bulkhead-options.js';
 import { CHAOS_OPTIONS } from '../strategies/chaos/chaos-options.js';
 import { CIRCUIT_BREAKER_OPTIONS } from '../strategies/circuit-breaker/circuit-breaker-options.js';
@@ -17,6 +18,7 @@ export type StrategySchemas = Readonly<Partial<Record<StrategyType, TSchema>>>;
 
 /** The strategies there are. */
 export const STRATEGY_SCHEMAS: StrategySchemas = {
+  'adaptive-concurrency': ADAPTIVE_CONCURRENCY_OPTIONS,
   bulkhead: BULKHEAD_OPTIONS,
   chaos: CHAOS_OPTIONS,
   'circuit-breaker': CIRCUIT_BREAKER_OPTIONS,
