@@ -71,6 +71,14 @@ describe('a stand-in', () => {
     expect(blamedFor(error)).toBe(consumer);
   });
 
+  test('shows of a callback how many arguments it takes', () => {
+    const { proxy } = make({ argumentsOf: (fn: (...args: never[]) => unknown) => fn.length });
+    runInScope(consumer, () => {
+      expect(proxy.argumentsOf((_signal: AbortSignal) => 1)).toBe(1);
+      expect(proxy.argumentsOf(() => 1)).toBe(0);
+    });
+  });
+
   test('refuses everything once it is revoked, methods taken before included', () => {
     const { proxy, revoke } = make(new Counter());
     const { add } = proxy;

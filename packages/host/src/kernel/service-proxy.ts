@@ -35,6 +35,8 @@ function enterOwner(fn: AnyFunction): AnyFunction {
       throw error;
     }
   };
+  // Some look at how many arguments a function takes before they make one: a signal, a `done`.
+  Object.defineProperty(wrapped, 'length', { value: fn.length, configurable: true });
   callbacks.set(fn, wrapped);
   // A wrapper that is handed on is not wrapped again.
   callbacks.set(wrapped, wrapped);
