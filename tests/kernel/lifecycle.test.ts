@@ -141,6 +141,7 @@ describe('order', () => {
       await bench.plugin('user', {
         manifest: { optional: ['s', 't'] },
         body: `initializeAsync(context) { this.context = context; }
+          async drainAsync() { for (let n = 0; n < 50; n++) await new Promise((go) => setImmediate(go)); }
           shutdownAsync() { if (this.context.services.tryGet({ id: 't' }) === undefined) throw new Error('too late'); }`,
       }),
       await bench.plugin('broken', {

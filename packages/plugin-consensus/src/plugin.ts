@@ -18,6 +18,7 @@ import {
   KEY_VALUE_STORE,
   LeaderChanged,
   PEER_TRANSPORT,
+  RESILIENCE,
   SdkCompatibility,
 } from '@datawarehouse/sdk';
 import { ClientAccess } from './client-port/client-access.js';
@@ -31,6 +32,7 @@ import { DIRECTORY_MACHINE, isSystemGroup } from './groups/directory/directory-t
 import type { ConfiguredCluster } from './groups/directory/first-directory.js';
 import { GroupRouter } from './groups/group-router.js';
 import { KeyValueService } from './groups/key-value-service.js';
+import { PeerCalls } from './groups/peer-calls/peer-calls.js';
 import { NodeReplicas } from './groups/node-replicas.js';
 import { clusterRoutes } from './http/cluster-routes.js';
 import { groupRoutes } from './http/group-routes.js';
@@ -74,7 +76,9 @@ export class UltimateConsensusPlugin extends ConsensusPluginBase {
 
   override async initializeAsync(context: PluginContext): Promise<void> {
     const { config, node, log, clock, services } = context;
-    const transport = services.get(PEER_TRANSPORT);
+    // Everything but Raft's own messages goes through the policy of requests to peers, where there is one.
+    const calls = new PeerCalls(() => services.tryGet(RESILIENCE), clock);
+    const transport = calls.over(services.get(PEER_TRANSPORT));
     const cluster = services.get(CLUSTER_DIRECTORY);
     const storage = await FileNodeStorage.open({
       directory: join(context.dataDir, 'raft'),
@@ -137,7 +141,7 @@ export class UltimateConsensusPlugin extends ConsensusPluginBase {
       onMembersChanged: (group) => this.groupsChanged(group, 'members'),
       onReplicasChanged: (group, change) => this.groupsChanged(group, change),
     });
-    const router = new GroupRouter(engine, transport, clock, log, table, groupOf, limits);
+    const router = new GroupRouter(engine, transport, clock, log, table, groupOf, limits, undefined, calls);
     replicas.attach(engine, router);
     const store = new KeyValueService(router, () => table.keyGroups(), groupOf, limits);
     const service = new ConsensusEngineService(engine, router, transport, table, groupOf, machines);

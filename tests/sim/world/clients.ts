@@ -37,6 +37,7 @@ const REFUSALS = new Set([
   'peer-unreachable',
   'peer-queue-full',
   'answer-lost',
+  'answer-overdue',
   'aborted',
 ]);
 

@@ -8,6 +8,7 @@ import { randomInt } from 'node:crypto';
 import { overloaded, requestAborted } from '../errors.js';
 import type { ForwardOperation, ForwardReply, ForwardRequest } from './forward-codec.js';
 import { FORWARD_CHANNEL, ForwardFrame, decodeError } from './forward-codec.js';
+import type { PeerCalls } from './peer-calls/peer-calls.js';
 
 const MAX_FRAME_BYTES = 512 * 1_024;
 /** The other side answers by the deadline itself; this much later its answer is taken for lost. */
@@ -28,7 +29,7 @@ export interface ForwardLimits {
   readonly maxPendingProposalBytes: number;
 }
 
-/** It was sent, and no answer came: it may have been handled. */
+/** It was sent, and its answer went with the connection: it may have been handled. */
 export function answerLost(peer: string, why: string): DwError {
   return new Failure({
     code: 'answer-lost',
@@ -37,6 +38,22 @@ export function answerLost(peer: string, why: string): DwError {
     retryAfterMs: 250,
     status: 503,
   });
+}
+
+/** It was sent, and no answer came in time: it may have been handled. */
+export function answerOverdue(peer: string, why: string): DwError {
+  return new Failure({
+    code: 'answer-overdue',
+    message: `No answer came from ${peer}: ${why}`,
+    retryable: true,
+    retryAfterMs: 250,
+    status: 504,
+  });
+}
+
+/** Whether it says that a request was sent, and that nothing is known of what became of it. */
+export function isAnswerMissing(error: unknown): error is DwError {
+  return isDwError(error, 'answer-lost') || isDwError(error, 'answer-overdue');
 }
 
 function notDelivered(peer: string): DwError {
@@ -64,6 +81,8 @@ export class ForwardClient {
     private readonly limits: () => ForwardLimits,
     /** The ids count from here: answers to another life of this node must find nobody. */
     firstId: number = randomInt(2 ** 40),
+    /** Makes requests under a policy. Default: they are made as they are. */
+    private readonly calls?: PeerCalls,
   ) {
     this.nextId = firstId;
     this.timer = clock.setInterval(() => this.expire(), SWEEP_MS);
@@ -78,8 +97,8 @@ export class ForwardClient {
    * Sends a request and resolves with the answer's body.
    * @param deadline Clock time up to which an answer is wanted.
    * @param mayRelay Whether the peer may pass a write on to the leader.
-   * @throws DwError `peer-unreachable` or `overloaded`: it was not sent; `answer-lost`: it may have been handled; the
-   * error that the peer answered with.
+   * @throws DwError `peer-unreachable` or `overloaded`: it was not sent; `answer-lost`, `answer-overdue`: it may have
+   * been handled; a rejection of the policy: it was not handled; the error that the peer answered with.
    */
   request(
     peer: string,
@@ -88,6 +107,20 @@ export class ForwardClient {
     body: Uint8Array,
     deadline: number,
     mayRelay = false,
+  ): Promise<Uint8Array> {
+    const send = (): Promise<Uint8Array> => this.ask(peer, operation, groupId, body, deadline, mayRelay);
+    if (this.calls === undefined) return send();
+    const lost = (why: string): DwError => answerOverdue(peer, why);
+    return this.calls.call({ peer, send, repeatable: !isProposal(operation), lost }, deadline);
+  }
+
+  private ask(
+    peer: string,
+    operation: ForwardOperation,
+    groupId: string,
+    body: Uint8Array,
+    deadline: number,
+    mayRelay: boolean,
   ): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
       const { maxConcurrentOperations, maxPendingProposalBytes } = this.limits();
@@ -181,14 +214,14 @@ export class ForwardClient {
 
   private expire(): void {
     const now = this.clock.now();
-    this.failAll((waiting) => waiting.expires <= now, 'it did not come in time');
+    this.failAll((waiting) => waiting.expires <= now, 'it did not come in time', answerOverdue);
   }
 
-  private failAll(which: (waiting: Waiting) => boolean, why: string): void {
+  private failAll(which: (waiting: Waiting) => boolean, why: string, error = answerLost): void {
     for (const [id, waiting] of this.waiting) {
       if (!which(waiting)) continue;
       this.forget(id, waiting);
-      waiting.reject(answerLost(waiting.peer, why));
+      waiting.reject(error(waiting.peer, why));
     }
   }
 
@@ -196,4 +229,9 @@ export class ForwardClient {
     this.waiting.delete(id);
     this.pendingBytes -= waiting.bytes;
   }
+}
+
+/** Whether it may change something, so that it must not be made twice. */
+function isProposal(operation: ForwardOperation): boolean {
+  return operation.startsWith('propose-');
 }

@@ -12,7 +12,7 @@ import type { MultiRaftEngine } from '../engine/multi-raft-engine.js';
 import { MAX_KEY_BYTES } from '../state/command.js';
 import type { Outcome } from '../state/outcome.js';
 import { readOutcome } from '../state/outcome.js';
-import { ForwardClient, answerLost } from './forward-client.js';
+import { ForwardClient, answerLost, isAnswerMissing } from './forward-client.js';
 import type { ForwardLimits } from './forward-client.js';
 import type { ForwardOperation } from './forward-codec.js';
 import { FORWARD_CHANNEL, decodeForwardFrame, holdsRequests } from './forward-codec.js';
@@ -21,6 +21,7 @@ import { ForwardServer } from './forward-server.js';
 import type { Committed } from './local-operations.js';
 import { LocalOperations } from './local-operations.js';
 import { GroupTable } from './group-table.js';
+import type { PeerCalls } from './peer-calls/peer-calls.js';
 import type { GroupPlacement } from './placement.js';
 import type { RouteOptions as TargetOptions, Target } from './route-targets.js';
 import { RouteTargets } from './route-targets.js';
@@ -40,6 +41,16 @@ const TRY_AGAIN = new Set([
   'storage-failed',
   // A peer that has just joined, or was retired, does not know the group; what this node does not know is not asked for.
   'group-unknown',
+  // What the policy of requests to peers turned away, which was not handled.
+  'bulkhead-full',
+  'bulkhead-queue-timeout',
+  'chaos-injected',
+  'circuit-isolated',
+  'circuit-open',
+  'concurrency-limited',
+  'peer-answer-invented',
+  'rate-limited',
+  'resilience-keys-exhausted',
 ]);
 /** Those of them that say, when time is up, that there was nobody to ask. */
 const NOBODY = new Set(['not-leader', 'no-replica', 'peer-unreachable', 'group-unknown']);
@@ -96,11 +107,13 @@ export class GroupRouter {
     private readonly limits: () => RouterLimits,
     /** First id of requests to other nodes. Default: random. */
     firstRequestId?: number,
+    /** Makes requests to peers under a policy. Default: they are made as they are. */
+    calls?: PeerCalls,
   ) {
     this.placements = GroupTable.of(groups);
     this.local = new LocalOperations(engine, clock, groupOf, (id) => this.targets.leaderHint(id));
     this.targets = new RouteTargets(engine, this.local, transport);
-    this.client = new ForwardClient(transport, clock, limits, firstRequestId);
+    this.client = new ForwardClient(transport, clock, limits, firstRequestId, calls);
     this.server = new ForwardServer(
       transport,
       this.local,
@@ -288,7 +301,7 @@ export class GroupRouter {
         return { index: reader.varint(), outcome: readOutcome(reader) };
       } catch (error) {
         // No answer, or one that cannot be read: the write may have happened.
-        if (isDwError(error, 'answer-lost') || isDwError(error, 'frame-malformed')) {
+        if (isAnswerMissing(error) || isDwError(error, 'frame-malformed')) {
           mayHaveHappened = true;
           throw outcomeUnknown(groupId, error.message);
         }
@@ -344,7 +357,7 @@ export class GroupRouter {
         failure = error;
       }
       this.targets.learn(placement, failure);
-      const unknown = failure.code === 'outcome-unknown' || failure.code === 'answer-lost';
+      const unknown = failure.code === 'outcome-unknown' || isAnswerMissing(failure);
       if (unknown) lastUnknown = failure;
       const again = TRY_AGAIN.has(failure.code) || (unknown && options.repeatable);
       if (!again || this.stopped) throw this.verdict(failure, lastUnknown);

@@ -47,13 +47,16 @@ export const DEFAULT_POLICIES: readonly GivenPolicy[] = [
     description:
       'For requests to other nodes, which may have their effect though no answer comes: nothing is repeated. Give the node as the key',
     strategies: [
-      // A peer is back as soon as its connection is, so the breaker is short, and each node judges its own links.
+      // A peer is back as soon as its connection is, so the breaker is short, and each node judges its own links. Only
+      // silence says that a peer is ill: what it refuses it has answered, and a lost connection refuses at once anyway.
       {
         type: 'circuit-breaker',
         window: { kind: 'consecutive', failures: 10 },
+        handle: { codes: ['answer-overdue', 'peer-timeout'] },
         breakMs: 1_000,
         share: false,
       },
+      { type: 'bulkhead', concurrency: 1_024 },
       { type: 'timeout', timeoutMs: 30_000 },
     ],
   },
