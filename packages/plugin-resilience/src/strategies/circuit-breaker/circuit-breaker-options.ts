@@ -6,8 +6,8 @@ import { ERROR_MATCH } from '../../engine/error-match.js';
 
 /** Longest time that a breaker can be open at a stretch: an hour. Who wants more isolates it by hand. */
 export const MAX_BREAK_MS = 3_600_000;
-/** Most calls that a count window holds: 64 KiB for a key at most. */
-export const MAX_WINDOW_SIZE = 65_536;
+/** Most calls that a count window holds. Each is a byte, for each key that has failed. */
+export const MAX_WINDOW_SIZE = 10_000;
 
 const FAILURE_RATE = Type.Number({
   minimum: 0.001,
@@ -17,7 +17,7 @@ const FAILURE_RATE = Type.Number({
 });
 const MINIMUM_THROUGHPUT = Type.Integer({
   minimum: 1,
-  maximum: MAX_WINDOW_SIZE,
+  maximum: 1_000_000,
   default: 10,
   description: 'calls that the window has to hold before it is judged',
 });
@@ -99,7 +99,8 @@ export const CIRCUIT_BREAKER_OPTIONS = Type.Object(
       minimum: 1,
       maximum: 1_000,
       default: 1,
-      description: 'probes that are under way at once at most while it is half-open',
+      description:
+        'probes that are under way at once at most while it is half-open; one keeps its place until it ends, so a timeout belongs inside',
     }),
     successesToClose: Type.Integer({
       minimum: 1,

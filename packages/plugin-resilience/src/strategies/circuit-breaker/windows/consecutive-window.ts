@@ -1,6 +1,6 @@
 // Failures since the last success.
 
-import type { ConsecutiveWindowOptions } from '../circuit-breaker-options.js';
+import type { ConsecutiveWindowOptions, WindowOptions } from '../circuit-breaker-options.js';
 import type { Sample, SampleGroup, SampleWindow } from './sample-window.js';
 import { FAILED, GOOD, SLOW, groupOf, groupSize } from './sample-window.js';
 
@@ -11,7 +11,7 @@ export class ConsecutiveWindow implements SampleWindow {
   private slow = 0;
   private latest = 0;
 
-  constructor(private readonly options: ConsecutiveWindowOptions) {}
+  constructor(private options: ConsecutiveWindowOptions) {}
 
   add(sample: Sample, now: number): void {
     if (sample === GOOD) {
@@ -29,6 +29,12 @@ export class ConsecutiveWindow implements SampleWindow {
     return this.slow === 0
       ? `${this.bad} calls failed in a row`
       : `${this.bad} calls in a row failed or were slow`;
+  }
+
+  retune(options: WindowOptions): boolean {
+    if (options.kind !== 'consecutive') return false;
+    this.options = options;
+    return true;
   }
 
   clean(): boolean {

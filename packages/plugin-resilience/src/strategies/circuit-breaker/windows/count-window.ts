@@ -1,6 +1,6 @@
 // The last calls. Until the first bad one they are a number; then a ring of one byte for each.
 
-import type { CountWindowOptions } from '../circuit-breaker-options.js';
+import type { CountWindowOptions, WindowOptions } from '../circuit-breaker-options.js';
 import type { Sample, SampleGroup, SampleWindow, TripLimits } from './sample-window.js';
 import { FAILED, GOOD, SLOW, groupOf, groupSize, tripReason } from './sample-window.js';
 
@@ -15,7 +15,7 @@ export class CountWindow implements SampleWindow {
   /** Undefined while all that is remembered is good. */
   private ring: Uint8Array | undefined;
 
-  constructor(private readonly options: CountWindowOptions) {}
+  constructor(private options: CountWindowOptions) {}
 
   add(sample: Sample): void {
     const { size } = this.options;
@@ -49,6 +49,12 @@ export class CountWindow implements SampleWindow {
     // A window that cannot hold the minimum is judged when it is full, and not never.
     if (this.total < Math.min(minimumThroughput, size)) return undefined;
     return tripReason(this.total, this.failed, this.slow, failureRate, limits.slowRate);
+  }
+
+  retune(options: WindowOptions): boolean {
+    if (options.kind !== 'count' || options.size !== this.options.size) return false;
+    this.options = options;
+    return true;
   }
 
   clean(): boolean {

@@ -23,6 +23,7 @@ export function newWindow(options: WindowOptions): SampleWindow {
  * samples were taken, they are taken to be of `now`.
  */
 export function windowAfter(options: WindowOptions, old: SampleWindow, now: number): SampleWindow {
+  if (old.retune(options)) return old;
   const groups: readonly SampleGroup[] = old.groups(now);
   if (groups.length === 0) return newWindow(options);
   switch (options.kind) {

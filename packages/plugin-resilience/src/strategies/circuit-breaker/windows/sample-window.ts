@@ -1,6 +1,8 @@
 // What a closed breaker remembers of calls. A window is told of each call's outcome and holds as little as it can: no
 // arrays before the first call that is not simply good, for most keys never see one.
 
+import type { WindowOptions } from '../circuit-breaker-options.js';
+
 /** What a call was like. Numbers, since a window keeps many of them: the bits of failed (1) and slow (2). */
 export type Sample = 0 | 1 | 2 | 3;
 
@@ -33,6 +35,11 @@ export interface SampleWindow {
   add(sample: Sample, now: number): void;
   /** Why it should open now, in words; undefined when it should not. Asked after a sample that is not good. */
   verdict(limits: TripLimits, now: number): string | undefined;
+  /**
+   * Goes on with other options, if they reach as far as the present ones: what it remembers stays exactly as it is.
+   * @returns false, and nothing has changed, if they do not.
+   */
+  retune(options: WindowOptions): boolean;
   /** Whether it remembers nothing but good calls. */
   clean(now: number): boolean;
   /**

@@ -2,7 +2,7 @@
 // the window, and spread evenly over the buckets of their half when these are made. That is exact in number, and off in
 // age by less than half a window, always for calls that were good.
 
-import type { TimeWindowOptions } from '../circuit-breaker-options.js';
+import type { TimeWindowOptions, WindowOptions } from '../circuit-breaker-options.js';
 import type { Sample, SampleGroup, SampleWindow, TripLimits } from './sample-window.js';
 import { FAILED, GOOD, SLOW, tripReason } from './sample-window.js';
 
@@ -29,7 +29,7 @@ export class TimeWindow implements SampleWindow {
   private failed = 0;
   private slow = 0;
 
-  constructor(private readonly options: TimeWindowOptions) {
+  constructor(private options: TimeWindowOptions) {
     this.bucketMs = options.durationMs / BUCKETS;
   }
 
@@ -53,6 +53,12 @@ export class TimeWindow implements SampleWindow {
     if (this.total < minimumThroughput) return undefined;
     const reason = tripReason(this.total, this.failed, this.slow, failureRate, limits.slowRate);
     return reason === undefined ? undefined : `${reason} within ${durationMs} ms`;
+  }
+
+  retune(options: WindowOptions): boolean {
+    if (options.kind !== 'time' || options.durationMs !== this.options.durationMs) return false;
+    this.options = options;
+    return true;
   }
 
   clean(now: number): boolean {

@@ -212,6 +212,22 @@ describe('another window in place of one', () => {
     expect(sums(window.groups(0)).failed).toBe(1);
   });
 
+  it('is the same one when it reaches as far, so that what it remembers stays exactly as it is', () => {
+    for (const [old, next, other] of [
+      [consecutive(5), consecutive(9), count(5)],
+      [count(50), count(50, 0.9, 7), count(51)],
+      [time(1_000), time(1_000, 0.9, 7), time(1_001)],
+    ] as const) {
+      const window = filled(old, [0, 0, 1], 5_000);
+      expect(windowAfter(next, window, 5_000)).toBe(window);
+      expect(windowAfter(other, window, 5_000)).not.toBe(window);
+    }
+    const window = filled(count(10, 0.5, 1), [0, 1, 1]);
+    expect(window.verdict(LIMITS, 0)).toBeDefined();
+    windowAfter(count(10, 0.9, 1), window, 0);
+    expect(window.verdict(LIMITS, 0)).toBeUndefined();
+  });
+
   it('of any kind after any other holds no more than the other did', () => {
     const options = fc.constantFrom(count(3), count(50), time(300), time(5_000), consecutive(4));
     fc.assert(
