@@ -89,10 +89,14 @@ export class ApiClient {
   }
 
   /** Opens a stream of the host. @throws as {@link call}. */
-  async stream(path: string, options: CallOptions = {}): Promise<IncomingMessage> {
-    const response = await this.open('GET', path, { timeoutMs: 0, ...options });
+  async stream(
+    path: string,
+    options: CallOptions = {},
+    method: 'GET' | 'POST' = 'GET',
+  ): Promise<IncomingMessage> {
+    const response = await this.open(method, path, { timeoutMs: 0, ...options });
     const status = response.statusCode ?? 0;
-    if (status >= 400) throw refusal('GET', path, status, await readAll(response));
+    if (status >= 400) throw refusal(method, path, status, await readAll(response));
     return response;
   }
 

@@ -3,8 +3,8 @@
 /** Text or a number in a table's cell; undefined shows as `-`. */
 export type Cell = string | number | boolean | undefined | null;
 
-/** Text from elsewhere must not move the cursor or change colours. */
-function printable(cell: Cell): string {
+/** A cell as text. Text from elsewhere must not move the cursor or change colours. */
+export function printable(cell: Cell): string {
   if (cell === undefined || cell === null || cell === '') return '-';
   return String(cell).replaceAll(/\p{Cc}/gu, '\ufffd');
 }

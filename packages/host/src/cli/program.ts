@@ -1,17 +1,9 @@
 // The `dw` command line: every command with its options. What a command does is loaded when it is run.
 
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import { withCommonOptions } from './common-options.js';
-
-function integer(least: number, most: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (!Number.isSafeInteger(value) || value < least || value > most || text.trim() === '') {
-      throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`);
-    }
-    return value;
-  };
-}
+import { integer } from './integer-option.js';
+import { addResilience } from './program-resilience.js';
 
 function addLocal(program: Command): void {
   program
@@ -212,5 +204,6 @@ export function createProgram(version: string): Command {
   addTuning(program);
   addBus(program);
   addPlugins(program);
+  addResilience(program);
   return program;
 }
