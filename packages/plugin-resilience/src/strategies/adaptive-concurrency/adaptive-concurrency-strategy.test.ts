@@ -87,6 +87,8 @@ describe('an adaptive limit', () => {
     await turns();
     expect(calls[4]?.begun).toBe(false);
     adaptive.configure(options({ min: 4 }));
+    await turns();
+    expect(bench.path('').layers[0]?.view?.(0)).toEqual({ limit: 4, inside: 4, waiting: 0 });
     expect([calls[4]?.begun, calls[5]?.begun]).toEqual([true, true]);
     expect(bench.idle()).toBe(false);
   });

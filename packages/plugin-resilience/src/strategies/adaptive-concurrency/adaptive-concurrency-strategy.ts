@@ -182,6 +182,16 @@ class AdaptiveConcurrencyLayer extends Places implements Layer {
     return this.empty && now - this.lastEnded >= FORGOTTEN_AFTER_MS;
   }
 
+  override view(): Readonly<Record<string, number>> {
+    const { options } = this.strategy;
+    const { baselineMs } = this.learned;
+    return {
+      limit: this.learned.current(options),
+      ...super.view(),
+      ...(baselineMs === undefined ? {} : { withoutLoadMs: baselineMs }),
+    };
+  }
+
   protected bound(): number {
     const { options } = this.strategy;
     return options.dryRun ? Number.POSITIVE_INFINITY : this.learned.current(options);

@@ -63,7 +63,7 @@ export class LearnedLimit {
   /** Not a whole number, so that small steps add up. Kept within the bounds at each use. */
   private limit: number;
   /** Latency without load; undefined until a window has said something. */
-  private baselineMs: number | undefined;
+  baselineMs: number | undefined;
   private probe: Probe | undefined;
   private probeAt = 0;
   private readonly window: LatencyWindow;

@@ -24,6 +24,7 @@ describe('a bulkhead', () => {
     expect([a, b, c, d].map(({ begun }) => begun)).toEqual([true, true, false, false]);
     expect(d.error).toMatchObject({ code: 'bulkhead-full', status: 429 });
     expect(bulkhead.counters()).toMatchObject({ inside: 2, waiting: 1, rejected: 1, queued: 1 });
+    expect(bench.path('').layers[0]?.view?.(0)).toEqual({ inside: 2, waiting: 1 });
     expect(bench.events).toMatchObject([{ kind: 'acted', action: 'rejected', dryRun: false }]);
     a.finish();
     await turns();
@@ -119,10 +120,11 @@ describe('a bulkhead', () => {
     expect(next.begun).toBe(true);
   });
 
-  it('lets all waiters in when a dry run begins', () => {
+  it('lets all waiters in when a dry run begins', async () => {
     const { bulkhead, call } = bulkheadOf({ queue: 5 });
     const calls = [call(), call(), call()];
     bulkhead.configure(options({ dryRun: true }));
+    await turns();
     expect(calls.every(({ begun }) => begun)).toBe(true);
   });
 });
@@ -169,7 +171,7 @@ describe('a waiter of a bulkhead', () => {
     expect(waiting.map(({ outcome }) => outcome)).toEqual(Array(3).fill('succeeded'));
   });
 
-  it('gets in at once when the concurrency is raised, in order, whatever its key is', () => {
+  it('gets in at once when the concurrency is raised, in order, whatever its key is', async () => {
     const { bulkhead, call } = bulkheadOf({ queue: 5 });
     const order: string[] = [];
     for (const name of ['a1', 'b1', 'a2', 'a3', 'b2', 'a4']) {
@@ -177,6 +179,9 @@ describe('a waiter of a bulkhead', () => {
     }
     expect(order).toEqual(['a1', 'b1']);
     bulkhead.configure(options({ concurrency: 3, queue: 5 }));
+    // Not before whoever changes the policy is done with all of it.
+    expect(order).toEqual(['a1', 'b1']);
+    await turns();
     expect(order.filter((name) => name.startsWith('a'))).toEqual(['a1', 'a2', 'a3']);
     expect(order.filter((name) => name.startsWith('b'))).toEqual(['b1', 'b2']);
     expect(bulkhead.counters()).toMatchObject({ inside: 5, waiting: 1 });
@@ -193,6 +198,17 @@ describe('a waiter of a bulkhead', () => {
     await turns();
     expect(order).toEqual(['first', 'second']);
     expect(bench.endings).toEqual([]);
+  });
+
+  it('comes before a call that is made right after the change', async () => {
+    const { bulkhead, call } = bulkheadOf({ queue: 5 });
+    const order: string[] = [];
+    call();
+    call({ onBegin: () => order.push('waiter') });
+    bulkhead.configure(options({ concurrency: 2, queue: 5 }));
+    call({ onBegin: () => order.push('newcomer') });
+    await turns();
+    expect(order).toEqual(['waiter']);
   });
 
   it('is one of a bounded number over all keys', async () => {

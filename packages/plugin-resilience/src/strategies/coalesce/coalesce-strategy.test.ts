@@ -24,6 +24,7 @@ describe('equal calls', () => {
     };
     const results = [1, 2, 3].map(() => bench.run(action, { identity: 'user 7' }));
     expect(coalesce.counters()).toMatchObject({ runs: 1, joined: 2, underWay: 1, waiting: 3 });
+    expect(bench.path('').layers[0]?.view?.(0)).toEqual({ runs: 1, waiting: 3 });
     expect(bench.idle()).toBe(false);
     const value = { name: 'seven' };
     finish?.(value);

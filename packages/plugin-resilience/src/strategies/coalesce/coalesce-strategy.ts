@@ -151,6 +151,13 @@ class CoalesceLayer implements Layer {
     return (this.shared?.size ?? 0) === 0 && (this.wouldShare?.size ?? 0) === 0;
   }
 
+  /** What an operator sees of it. */
+  view(): Readonly<Record<string, number>> {
+    let waiting = 0;
+    for (const { callers } of this.shared?.values() ?? []) waiting += callers.size;
+    return { runs: this.shared?.size ?? 0, waiting };
+  }
+
   private begin(call: Call, at: number, identity: string): void {
     const { strategy } = this;
     const run = call.fork(at, (ended) => this.settled(shared, ended), strategy.context.clock.now());

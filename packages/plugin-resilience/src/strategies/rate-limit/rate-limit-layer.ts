@@ -71,6 +71,14 @@ export class RateLimitLayer implements Layer {
     return this.waiting === 0 && this.meterOf(rate, now).unused(rate, now);
   }
 
+  /** What an operator sees of it. */
+  view(now: number): Readonly<Record<string, number>> {
+    const { rate } = this.strategy;
+    const meter = this.meterOf(rate, now);
+    const nextInMs = meter.wait(this.waiting + 1, rate, now);
+    return { free: meter.free(rate, now), waiting: this.waiting, nextInMs };
+  }
+
   /** Lets in those whose turn has come, and sets the timer for the next. */
   letIn(): void {
     const { strategy } = this;

@@ -176,9 +176,16 @@ describe('waiting for a rate', () => {
     const made = Array.from({ length: 4 }, () => new HeldCall(bench));
     bench.clock.advance(100);
     limit.configure(options({ limit: 1, perMs: 1_000 }));
+    await turns();
     expect(made.map(({ outcome }) => outcome)).toEqual(Array(4).fill('pending'));
     // From now on a token every 10 ms; 0.1 of one has come already.
     limit.configure(options({ limit: 1, perMs: 10 }));
+    await turns();
+    expect(bench.path('').layers[0]?.view?.(bench.clock.now())).toEqual({
+      free: 0,
+      waiting: 3,
+      nextInMs: expect.closeTo(39, 6) as number,
+    });
     bench.clock.advance(9);
     expect(made.map(({ begun }) => begun)).toEqual([true, true, false, false]);
     bench.clock.advance(20);
@@ -225,10 +232,11 @@ describe('a dry run of a rate limit', () => {
     expect(bench.events[0]).toMatchObject({ action: 'rejected', dryRun: true });
   });
 
-  it('lets those in who wait when it begins', () => {
+  it('lets those in who wait when it begins', async () => {
     const { bench, limit } = limitOf({ limit: 1, maxWaitMs: 1_000, queue: 5 });
     const made = Array.from({ length: 4 }, () => new HeldCall(bench));
     limit.configure(options({ limit: 1, dryRun: true }));
+    await turns();
     expect(made.every(({ begun }) => begun)).toBe(true);
     expect(bench.clock.pendingTimers()).toEqual([]);
   });

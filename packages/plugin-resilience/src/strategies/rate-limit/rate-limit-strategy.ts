@@ -36,6 +36,7 @@ export class RateLimitStrategy implements Strategy<RateLimitOptions> {
   /** The rate in force. */
   rate: Rate;
   private current: RateLimitOptions;
+  private looking = false;
 
   constructor(
     options: RateLimitOptions,
@@ -52,8 +53,14 @@ export class RateLimitStrategy implements Strategy<RateLimitOptions> {
   configure(options: RateLimitOptions): void {
     this.current = options;
     this.rate = rateOf(options, this.context.clock.now(), this.rate);
-    const before = [...this.withWaiters];
-    for (const layer of before) layer.letIn();
+    if (this.looking || this.withWaiters.size === 0) return;
+    this.looking = true;
+    // When all strategies of the policy have their new options.
+    queueMicrotask(() => {
+      this.looking = false;
+      const before = [...this.withWaiters];
+      for (const layer of before) layer.letIn();
+    });
   }
 
   layer(key: string): Layer {

@@ -20,11 +20,21 @@ export class PlacesOfAllKeys {
   /** Those with waiters, to be looked at when the bound is raised. */
   readonly withWaiters = new Set<Places>();
 
-  /** Lets in whom the bounds, which may have been raised, have room for now. */
+  private looking = false;
+
+  /**
+   * Lets in whom the bounds, which may have been raised, have room for now: when whoever changes them is done, so that no
+   * call goes in while other strategies of the policy still have their former options.
+   */
   boundsChanged(): void {
-    // A copy: those that are let in may leave at once, and come again.
-    const before = [...this.withWaiters];
-    for (const places of before) places.letIn();
+    if (this.looking || this.withWaiters.size === 0) return;
+    this.looking = true;
+    queueMicrotask(() => {
+      this.looking = false;
+      // A copy: those that are let in may leave at once, and come again.
+      const before = [...this.withWaiters];
+      for (const places of before) places.letIn();
+    });
   }
 }
 
