@@ -54,6 +54,8 @@ export class Call {
   private depth: number;
   /** The action's run that counts; earlier ones were given up, and what becomes of them is nobody's affair. */
   private run = 0;
+  /** Whether it is going on at this moment, and passes a layer or begins the action. */
+  private driven = false;
   /** Hears of the end of that run. */
   private waiter: Waiter | undefined = undefined;
   private state: 'going-in' | 'going-out' | 'acting' | 'waiting' | 'ended' = 'going-in';
@@ -107,14 +109,16 @@ export class Call {
     proceed(this);
   }
 
-  /** Gives the call a value, in place of what is inside. */
+  /** Gives the call a value, in place of what is inside. One that has ended keeps its outcome. */
   succeed(value: unknown): void {
+    if (this.state === 'ended') return;
     this.failed = false;
     this.value = value;
   }
 
-  /** Gives the call an error, in place of what is inside. */
+  /** Gives the call an error, in place of what is inside. One that has ended keeps its outcome. */
   fail(error: unknown): void {
+    if (this.state === 'ended') return;
     this.failed = true;
     this.value = error;
   }
@@ -144,7 +148,8 @@ export class Call {
       this.abandonDownTo(at + 1);
       this.depth = at;
       this.state = 'going-out';
-      this.drive();
+      // Given up by something that it passes now, it goes on when that has returned, and never twice at once.
+      if (!this.driven) this.drive();
     });
   }
 
@@ -175,37 +180,37 @@ export class Call {
   /** Goes as far as it can. For the engine alone. */
   drive(): void {
     const { layers } = this.path;
+    this.driven = true;
     for (;;) {
       if (this.state === 'going-in') {
-        if (this.depth === layers.length) {
-          if (!this.act()) return;
-          continue;
-        }
         const at = this.depth;
-        this.follow(at, layers[at] as Layer, 'enter');
+        if (at === layers.length) this.act();
+        else this.follow(at, layers[at] as Layer, 'enter');
       } else if (this.state === 'going-out') {
         if (this.depth === this.floor) {
           this.end(this.failed ? 'failed' : 'succeeded');
-          return;
+          break;
         }
         const at = --this.depth;
         this.follow(at, layers[at] as Layer, 'leave');
-      } else return;
+      } else break;
     }
+    this.driven = false;
   }
 
   /** Passes one layer, which is not among those entered until it has answered. */
   private follow(at: number, layer: Layer, way: 'enter' | 'leave'): void {
+    const { run } = this;
     let step: Step;
     try {
       step = way === 'enter' ? layer.enter(this, at) : layer.leave(this, at);
     } catch (error) {
       // A defect of the layer, which has nothing to say any more: the call fails with it.
-      this.fail(error);
+      if (run === this.run) this.fail(error);
       step = 'out';
     }
-    if (this.state === 'ended') {
-      // Given up by something that the layer called.
+    if (run !== this.run) {
+      // Given up by something that the layer called: the call is elsewhere by now, or over.
       if (step !== 'out') layer.abandon(this, at);
       return;
     }
@@ -217,14 +222,17 @@ export class Call {
     this.state = step === 'in' ? 'going-in' : 'waiting';
   }
 
-  /** Runs the action once. @returns whether its outcome is there already. */
-  private act(): boolean {
+  /** Runs the action once. Its outcome may be there already. */
+  private act(): void {
     const run = ++this.run;
     this.state = 'acting';
     let running: unknown;
     try {
       running = this.action.length === 0 ? (this.action as () => unknown)() : this.action(this.signalOfRun());
-      if (!isThenable(running)) return this.came(run, false, running);
+      if (!isThenable(running)) {
+        this.came(run, false, running);
+        return;
+      }
       const waiter = waiterFor(running);
       // The action may have given its own call up. Its promise is waited for all the same, or its failure would be an
       // unhandled rejection.
@@ -233,10 +241,9 @@ export class Call {
         this.waiter = waiter;
       }
       running.then(waiter.fulfilled, waiter.rejected);
-      return false;
     } catch (error) {
       if (run === this.run) this.leaveWaiter();
-      return this.came(run, true, error);
+      this.came(run, true, error);
     }
   }
 
