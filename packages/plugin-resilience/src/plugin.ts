@@ -14,9 +14,11 @@ import {
   ResiliencePolicySet,
   SdkCompatibility,
 } from '@datawarehouse/sdk';
+import { PolicyAdaptations } from './adaptive/policy-adaptations.js';
 import { resilienceNotRunning, setRequestInvalid } from './errors.js';
 import { policyRoutes } from './http/policy-routes.js';
 import { DEFAULT_POLICIES } from './policy/default-policies.js';
+import { readAdaptive } from './policy/document.js';
 import type { PolicyChange } from './policy/document-book.js';
 import { PolicyBook } from './policy/document-book.js';
 import { ResilienceService } from './policy/resilience-service.js';
@@ -26,6 +28,11 @@ import { ResilienceScalingManager } from './scaling/resilience-scaling-manager.j
 import { CircuitSharing } from './sharing/circuit-sharing.js';
 import { serviceBreakers } from './sharing/service-breakers.js';
 import { tryRoute } from './try/try-route.js';
+
+interface Configuration {
+  readonly policies?: readonly unknown[];
+  readonly adaptive?: unknown;
+}
 
 interface Running {
   readonly service: ResilienceService;
@@ -51,13 +58,24 @@ export class UltimateResiliencePlugin extends ResiliencePluginBase {
       listenerFailed: (message) => log.error(`a listener of resilience events threw: ${message}`),
     });
     context.onDispose(() => service.dispose());
+    const { policies, adaptive } = context.config as Configuration;
+    const adaptations = new PolicyAdaptations({
+      service,
+      clock,
+      preset: readAdaptive(adaptive, '(of the configuration)'),
+    });
+    context.onDispose(() => adaptations[Symbol.dispose]());
     const book = new PolicyBook({
       store,
       path: (name) => `${context.storePath('policies')}/${name}`,
       target: {
-        set: (document) => service.set(document),
+        set: (document) => {
+          service.set(document);
+          adaptations.follow(document);
+        },
         remove: (name) => {
           scaling.retire(service.policy(name).statistics());
+          adaptations.forget(name);
           service.remove(name);
         },
       },
@@ -67,7 +85,6 @@ export class UltimateResiliencePlugin extends ResiliencePluginBase {
       maxPolicies: () => scaling.current.maxPolicies,
     });
     for (const policy of DEFAULT_POLICIES) book.provide(policy, 'shipped');
-    const { policies } = context.config as { readonly policies?: readonly unknown[] };
     for (const policy of policies ?? []) book.provide(policy, 'configured');
     await book.restore();
     const reporter = new EventReporter({
@@ -88,7 +105,7 @@ export class UltimateResiliencePlugin extends ResiliencePluginBase {
     });
     context.onDispose(() => sharing[Symbol.dispose]());
     this.running = { service, book };
-    scaling.show({ service, reporter, sharing, readjust: () => book.readjust() });
+    scaling.show({ service, reporter, sharing, adaptations, readjust: () => book.readjust() });
     await context.scaling.register(scaling);
     const maxRuns = (): number => scaling.current.maxTryRuns;
     context.routes.add(tryRoute({ service, clock, node: context.node, maxRuns }));

@@ -63,7 +63,8 @@ function readingRoutes({ service, book, clock }: PolicyRouteParts): readonly Rou
       handler: ({ params, query }) => {
         const { name, document, statistics, keyCount, keys } = service.show(nameOf(params), query['key']);
         const { source, by, at } = book.kept(name);
-        const { circuit } = service.policy(name).state();
+        const policy = service.policy(name);
+        const { circuit } = policy.state();
         const counters = statistics.strategies;
         return {
           body: {
@@ -76,7 +77,8 @@ function readingRoutes({ service, book, clock }: PolicyRouteParts): readonly Rou
             circuit: circuit ?? null,
             document,
             statistics: { ...statistics, strategies: undefined },
-            strategies: document.strategies.map((options, place) => ({
+            // As in force: thresholds that move by themselves may have left the document.
+            strategies: policy.strategies.map(({ options }, place) => ({
               name: counters[place]?.name,
               type: options.type,
               options,

@@ -75,7 +75,7 @@ describe('a policy document', () => {
     ],
     [
       { name: 'x', strategies: [], extra: 1 },
-      'extra is not a known field; allowed are name, description, strategies',
+      'extra is not a known field; allowed are name, description, adaptive, strategies',
     ],
   ])('%j is refused', (value, problem) => {
     expect(problemsOf(value)).toEqual([problem]);
@@ -96,6 +96,25 @@ describe('a policy document', () => {
     ]);
     const named = [{ type: 'timeout', name: 'total' }, { type: 'timeout' }];
     expect(problemsOf({ name: 'x', strategies: named })).toEqual([]);
+  });
+
+  it('adapts with every option at its default, or as it says, and not at all unless it is asked to', () => {
+    const read = (adaptive?: unknown) =>
+      readPolicyDocument(
+        { name: 'x', strategies: [], ...(adaptive === undefined ? {} : { adaptive }) },
+        SCHEMAS,
+      ).adaptive;
+    expect(read()).toBeUndefined();
+    expect(read(true)).toMatchObject({ enabled: true, intervalMs: 30_000, emaAlpha: 0.3, minSamples: 10 });
+    expect(read({ intervalMs: 5_000 })).toMatchObject({ enabled: true, intervalMs: 5_000, maxFailures: 50 });
+    expect(read(false)).toMatchObject({ enabled: false });
+    expect(problemsOf({ name: 'x', strategies: [], adaptive: { intervalMs: 1, every: 3 } })).toEqual([
+      expect.stringContaining('adaptive.every is not a known field'),
+      'adaptive.intervalMs must be a whole number from 1000 to 3600000, not 1',
+    ]);
+    expect(problemsOf({ name: 'x', strategies: [], adaptive: 'yes' })).toEqual([
+      'adaptive must be a boolean or an object, not "yes"',
+    ]);
   });
 
   it('is plain data of a bounded size, and nothing else', () => {

@@ -2,6 +2,8 @@
 // and with every default filled in; nothing behind this file looks at a document that was not read by it.
 
 import { Type, errorMessage } from '@datawarehouse/sdk';
+import { ADAPTIVE_OPTIONS } from '../adaptive/adaptive-options.js';
+import type { AdaptiveOptions } from '../adaptive/adaptive-options.js';
 import type { StrategyType } from '../engine/layer.js';
 import type { StrategyOptions } from '../engine/strategy.js';
 import { policyInvalid } from '../errors.js';
@@ -18,6 +20,9 @@ export const MAX_DOCUMENT_CHARACTERS = 64 * 1024;
 /** How deep a document may be nested: a fallback's value that is deeper than this is no value for people. */
 const MAX_DEPTH = 32;
 
+/** What a document is called in errors when its name cannot be told. */
+const NAMELESS = '(without a name)';
+
 const NAME = '^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$';
 
 /** Names of policies: 1 to 128 of `a-z`, `0-9`, `.` and `-`, beginning and ending with a letter or digit. */
@@ -28,21 +33,42 @@ export interface PolicyDocument {
   readonly name: string;
   /** What it is for, for people. */
   readonly description?: string;
+  /** Whether thresholds move by themselves, and how. Undefined: as the node is configured, which by default is not. */
+  readonly adaptive?: AdaptiveOptions;
   /** Outermost first. */
   readonly strategies: readonly StrategyOptions[];
+}
+
+/** `true` and `false`, or options of which each has a default; naming any of them means `true`. */
+export const ADAPTIVE = Type.Union(
+  [
+    Type.Boolean(),
+    Type.Object(
+      { ...ADAPTIVE_OPTIONS.properties, enabled: Type.Boolean({ default: true }) },
+      { additionalProperties: false },
+    ),
+  ],
+  { description: 'Whether thresholds move by themselves: true, false, or how' },
+);
+
+/** Options of `adaptive` as it stands in documents and in the configuration, which were checked. */
+export function readAdaptive(given: unknown, called = NAMELESS): AdaptiveOptions | undefined {
+  if (given === undefined) return undefined;
+  const options = typeof given === 'boolean' ? { enabled: given } : given;
+  const checked = checkValue(ADAPTIVE, options, 'adaptive');
+  if (!checked.ok) throw policyInvalid(called, checked.problems);
+  return checked.value as AdaptiveOptions;
 }
 
 const FRAME = Type.Object(
   {
     name: PolicyName,
     description: Type.Optional(Type.String({ maxLength: 512 })),
+    adaptive: Type.Optional(ADAPTIVE),
     strategies: Type.Array(Type.Unknown(), { maxItems: MAX_STRATEGIES }),
   },
   { additionalProperties: false },
 );
-
-/** What a document is called in errors when its name cannot be told. */
-const NAMELESS = '(without a name)';
 
 /**
  * Reads a policy document.
@@ -65,7 +91,11 @@ export function readPolicyDocument(
   }
   if (problems.length === 0) problems.push(...repeatedNames(strategies));
   if (!frame.ok || problems.length > 0) throw policyInvalid(nameOf(plain), problems);
-  return deepFreeze({ ...(frame.value as PolicyDocument), strategies });
+  const { adaptive: asked, ...rest } = frame.value as Readonly<Record<string, unknown>> & {
+    readonly name: string;
+  };
+  const adaptive = readAdaptive(asked);
+  return deepFreeze({ ...rest, ...(adaptive === undefined ? {} : { adaptive }), strategies });
 }
 
 /** What a strategy goes by within its policy. */

@@ -2,7 +2,7 @@
 // of policies, never by that of keys.
 
 import type { BackpressureState, MetricValue } from '@datawarehouse/sdk';
-import type { PolicyDocument } from '../policy/document.js';
+import type { StrategyOptions } from '../engine/strategy.js';
 import type { PolicyStatistics } from '../stats/policy-stats.js';
 import type { FormerTotals } from './former-totals.js';
 
@@ -11,7 +11,8 @@ export const MEASURED_POLICIES = 64;
 
 /** A policy with what is counted of it. */
 export interface MeasuredPolicy {
-  readonly document: PolicyDocument;
+  /** Of its strategies, as they are in force. */
+  readonly options: readonly StrategyOptions[];
   readonly statistics: PolicyStatistics;
 }
 
@@ -27,10 +28,10 @@ export class PressureOf {
   constructor(policies: readonly MeasuredPolicy[]) {
     let ratio = 0;
     let waiting = 0;
-    for (const { document, statistics } of policies) {
+    for (const { options, statistics } of policies) {
       for (const [at, { type, counters }] of statistics.strategies.entries()) {
         if (type !== 'retry') waiting += counters['waiting'] ?? 0;
-        const { concurrency = 0 } = document.strategies[at] as { readonly concurrency?: number };
+        const { concurrency = 0 } = options[at] as { readonly concurrency?: number };
         if (type !== 'bulkhead' || concurrency === 0) continue;
         const places = concurrency * Math.max(1, statistics.keys);
         ratio = Math.max(ratio, (counters['inside'] ?? 0) / places);

@@ -9,6 +9,7 @@ import type {
   ScalingLimits,
 } from '@datawarehouse/sdk';
 import { BackpressureMeter, LimitSet } from '@datawarehouse/sdk';
+import type { PolicyAdaptations } from '../adaptive/policy-adaptations.js';
 import type { StrategyOptions } from '../engine/strategy.js';
 import type { PolicyDocument } from '../policy/document.js';
 import type { ResilienceService } from '../policy/resilience-service.js';
@@ -26,6 +27,7 @@ export interface ResilienceParts {
   readonly service: ResilienceService;
   readonly reporter: EventReporter;
   readonly sharing: CircuitSharing;
+  readonly adaptations: PolicyAdaptations;
   /** Puts every policy in force again, as {@link ResilienceScalingManager.adjust} makes it now. */
   readonly readjust: () => void;
 }
@@ -115,6 +117,7 @@ export class ResilienceScalingManager implements IScalableSubsystem {
       'events.lost': lost,
       'events.untold': parts.reporter.untoldTotal,
       'events.listenerFailures': listenerFailures,
+      'policies.adaptive': parts.adaptations.count,
       'sharing.sent': sent,
       'sharing.unsent': unsent,
       'sharing.received': received,
@@ -126,7 +129,10 @@ export class ResilienceScalingManager implements IScalableSubsystem {
 
   private policies(): readonly MeasuredPolicy[] {
     const policies = this.parts?.service.policies() ?? [];
-    return policies.map((policy) => ({ document: policy.document, statistics: policy.statistics() }));
+    return policies.map((policy) => ({
+      options: policy.strategies.map(({ options }) => options),
+      statistics: policy.statistics(),
+    }));
   }
 
   private adjusted(options: StrategyOptions, given: unknown): StrategyOptions {
