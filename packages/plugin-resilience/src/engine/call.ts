@@ -2,6 +2,7 @@
 // and no chain of async functions, so that a call that succeeds at once costs one promise, and so that it can be given
 // up from outside at any moment with every layer let go of.
 
+import { CallerContext } from './caller-context.js';
 import type { Layer, Step } from './layer.js';
 import { proceed, undisturbed } from './driving.js';
 import { pendingPromise } from './pending-promise.js';
@@ -60,6 +61,10 @@ export class Call {
   private waiter: Waiter | undefined = undefined;
   private state: 'going-in' | 'going-out' | 'acting' | 'waiting' | 'ended' = 'going-in';
   private controller: AbortController | undefined = undefined;
+  /** The caller's context; known at the latest when the call may go on outside of it. */
+  private context: CallerContext | undefined = undefined;
+  /** Whether the call goes on in the context of somebody else: a timer, or another call. */
+  private strayed = false;
 
   /**
    * @param floor The call's first layer; those before it belong to the call that it was forked from.
@@ -106,7 +111,12 @@ export class Call {
       }
       watchSignal(signal, this);
     }
-    proceed(this);
+    // Whoever gives the call up later does so in a context of its own.
+    if (this.path.givesUp) this.context ??= new CallerContext();
+    if (proceed(this)) return;
+    // Begun within another call's action: it goes after that call, in whatever context that has then.
+    this.strayed = true;
+    this.context ??= new CallerContext();
   }
 
   /** Gives the call a value, in place of what is inside. One that has ended keeps its outcome. */
@@ -126,6 +136,7 @@ export class Call {
   /** Lets a call that waits at layer `at` go on to what is inside. */
   goIn(at: number): void {
     if (this.state !== 'waiting' || this.depth !== at + 1) return;
+    this.strayed = true;
     this.state = 'going-in';
     proceed(this);
   }
@@ -133,6 +144,7 @@ export class Call {
   /** Lets a call that waits at layer `at` go out from there, with the outcome that it was given. */
   goOut(at: number): void {
     if (this.state !== 'waiting' || this.depth !== at + 1) return;
+    this.strayed = true;
     this.depth = at;
     this.state = 'going-out';
     proceed(this);
@@ -144,6 +156,7 @@ export class Call {
    */
   giveUp(at: number, why: unknown): void {
     if (this.state === 'ended' || this.depth <= at) return;
+    this.strayed = true;
     this.interrupt(why, () => {
       this.abandonDownTo(at + 1);
       this.depth = at;
@@ -174,7 +187,17 @@ export class Call {
   /** A call for what is inside of layer `at`, on its own: it has no caller to give it up but the layer. */
   fork(at: number, settled: (call: Call) => void, now: number): Call {
     const { signal: _caller, ...options } = this.options;
-    return new Call(this.path, this.key, this.action, options, at + 1, settled, now);
+    const fork = new Call(this.path, this.key, this.action, options, at + 1, settled, now);
+    fork.context = this.context;
+    fork.strayed = true;
+    return fork;
+  }
+
+  /** Calls a function of the caller as if the caller did: in its asynchronous context. */
+  asCaller<T, Result>(fn: (argument: T) => Result, argument: T): Result {
+    return this.strayed && this.context !== undefined
+      ? this.context.runInAsyncScope(fn, undefined, argument)
+      : fn(argument);
   }
 
   /** Goes as far as it can. For the engine alone. */
@@ -220,10 +243,17 @@ export class Call {
     }
     this.depth = at + 1;
     this.state = step === 'in' ? 'going-in' : 'waiting';
+    if (step === 'wait') this.context ??= new CallerContext();
   }
 
-  /** Runs the action once. Its outcome may be there already. */
+  /** Runs the action once, in the caller's context. Its outcome may be there already. */
   private act(): void {
+    const { context } = this;
+    if (this.strayed && context !== undefined) context.runInAsyncScope(() => this.actHere());
+    else this.actHere();
+  }
+
+  private actHere(): void {
     const run = ++this.run;
     this.state = 'acting';
     let running: unknown;

@@ -17,11 +17,11 @@ const UNWINDING_TURNS = 4;
 const ready: Drivable[] = [];
 let driving = false;
 
-/** Lets a call go as far as it can: now, or after the one that is being driven. */
-export function proceed(call: Drivable): void {
+/** Lets a call go as far as it can: now, or after the one that is being driven. @returns whether it did so now. */
+export function proceed(call: Drivable): boolean {
   if (driving) {
     ready.push(call);
-    return;
+    return false;
   }
   driving = true;
   try {
@@ -31,6 +31,7 @@ export function proceed(call: Drivable): void {
     if (ready.length > 0) ready.length = 0;
     driving = false;
   }
+  return true;
 }
 
 /** Does `change`, which gives an action up. Nobody that waited begins before the action could unwind. */

@@ -96,7 +96,7 @@ export class FallbackStrategy implements Strategy<FallbackOptions>, Layer {
     if (outerDeadlinePassed(call, at)) return 'out';
     let made: unknown;
     try {
-      made = fallback(call.value);
+      made = call.asCaller(fallback, call.value);
     } catch (thrown) {
       this.settle(call, true, thrown);
       return 'out';
