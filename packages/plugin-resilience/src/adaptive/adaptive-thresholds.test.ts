@@ -133,6 +133,28 @@ describe('thresholds that move by themselves', () => {
     thresholds[Symbol.dispose]();
   });
 
+  it('stay where they moved to when a policy is changed elsewhere, and follow it where it is changed itself', async () => {
+    const { clock, service, calls, failures } = adaptive();
+    for (let n = 0; n < 3; n++) {
+      await calls(20, 20);
+      clock.advance(INTERVAL_MS);
+    }
+    const change = (concurrency: number, failures: number): void =>
+      service.set(
+        readPolicyDocument({
+          name: 'p',
+          strategies: [
+            { type: 'bulkhead', concurrency },
+            { type: 'circuit-breaker', window: { kind: 'consecutive', failures }, breakMs: 100_000 },
+          ],
+        }),
+      );
+    change(20, 10);
+    expect(failures()).toBe(8);
+    change(20, 11);
+    expect(failures()).toBe(11);
+  });
+
   it('do not go on moving when calls stop', async () => {
     const { clock, calls, failures } = adaptive();
     for (let n = 0; n < 3; n++) {

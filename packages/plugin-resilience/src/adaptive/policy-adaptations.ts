@@ -31,7 +31,10 @@ export class PolicyAdaptations implements Disposable {
     return this.byName.size;
   }
 
-  /** A document is in force. Setting it has put its thresholds back; what was learned stays. */
+  /**
+   * A document is in force. Setting it has put those strategies back to what it says of which it says another thing than
+   * before; what was learned stays.
+   */
   follow({ name, adaptive }: PolicyDocument): void {
     const wanted = adaptive ?? this.options.preset;
     if (wanted?.enabled !== true) {

@@ -2,6 +2,7 @@
 // strategies that stay are the same objects, so that no state is lost; rows of layers are made again for the new shape
 // when their keys are next used.
 
+import { isDeepStrictEqual } from 'node:util';
 import { errorMessage } from '@datawarehouse/sdk';
 import type { Strategy, StrategyContext, StrategyOptions } from '../engine/strategy.js';
 import { policyInvalid } from '../errors.js';
@@ -36,6 +37,11 @@ export function shapeOf(
   current: PolicyShape | undefined,
 ): PolicyShape {
   const present = new Map((current?.strategies ?? []).map((strategy) => [slot(strategy.options), strategy]));
+  // A document that no longer says that thresholds may move puts them back.
+  const adaptsAsBefore = isDeepStrictEqual(current?.document.adaptive, document.adaptive);
+  const documented = new Map(
+    (adaptsAsBefore ? (current?.document.strategies ?? []) : []).map((options) => [slot(options), options]),
+  );
   const strategies: Strategy[] = [];
   const staying: { readonly strategy: Strategy; readonly options: StrategyOptions }[] = [];
   const problems: string[] = [];
@@ -47,7 +53,8 @@ export function shapeOf(
     const stays = present.get(name);
     if (stays !== undefined) {
       strategies.push(stays);
-      staying.push({ strategy: stays, options });
+      // What the document says as it did before stays as it is now: a threshold may have moved by itself.
+      if (!isDeepStrictEqual(documented.get(name), options)) staying.push({ strategy: stays, options });
       continue;
     }
     const made = attempt(problems, options, () => makeStrategy(table, options, context));
