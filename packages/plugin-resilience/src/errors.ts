@@ -5,16 +5,26 @@ import { DwError, errorMessage } from '@datawarehouse/sdk';
 import type { DwErrorOptions } from '@datawarehouse/sdk';
 import type { StrategyType } from './engine/layer.js';
 
-const rejectedBy: unique symbol = Symbol('rejectedBy');
+/** An error that a strategy turned a call away with. Its brand is private: looking for it runs no code of the error. */
+class Rejection extends DwError {
+  readonly #by: StrategyType;
 
-/** An error that a strategy turned a call away with, made without a stack. */
+  constructor(by: StrategyType, options: DwErrorOptions) {
+    super(options);
+    this.#by = by;
+  }
+
+  static by(error: object): StrategyType | undefined {
+    return #by in error ? error.#by : undefined;
+  }
+}
+
+/** Makes a rejection without a stack. */
 function rejection(by: StrategyType, options: DwErrorOptions): DwError {
   const limit = Error.stackTraceLimit;
   Error.stackTraceLimit = 0;
   try {
-    const error = new DwError(options);
-    (error as { [rejectedBy]?: StrategyType })[rejectedBy] = by;
-    return error;
+    return new Rejection(by, options);
   } finally {
     Error.stackTraceLimit = limit;
   }
@@ -22,9 +32,7 @@ function rejection(by: StrategyType, options: DwErrorOptions): DwError {
 
 /** The strategy of this process that turned the call away with this error; undefined for errors of the action. */
 export function rejectingStrategy(error: unknown): StrategyType | undefined {
-  return typeof error === 'object' && error !== null
-    ? (error as { [rejectedBy]?: StrategyType })[rejectedBy]
-    : undefined;
+  return typeof error === 'object' && error !== null ? Rejection.by(error) : undefined;
 }
 
 /** The text that names a policy's instance in messages. */

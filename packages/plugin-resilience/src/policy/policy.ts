@@ -61,8 +61,7 @@ export class Policy implements IResiliencePolicy {
   }
 
   execute<T>(action: ResilienceAction<T>, options?: AbortSignal | ResilienceCallOptions): Promise<T> {
-    const given =
-      options === undefined ? NO_OPTIONS : options instanceof AbortSignal ? { signal: options } : options;
+    const given = options === undefined ? NO_OPTIONS : 'aborted' in options ? { signal: options } : options;
     const key = given.key ?? '';
     const instance = this.keys.use(key);
     if (typeof instance === 'string') return Promise.reject(this.refusal(instance));

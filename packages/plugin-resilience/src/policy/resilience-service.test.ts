@@ -4,6 +4,7 @@ import type { ResilienceEvent } from '@datawarehouse/sdk';
 import { describe, expect, it } from 'vitest';
 import { Gate, Held, Switch, gate, plain, settle, testService, turns } from '../testing/policy.test.kit.js';
 import { readPolicyDocument } from './document.js';
+import { STRATEGY_CLASSES } from './strategy-classes.js';
 
 const breaker = plain('circuit-breaker');
 
@@ -72,6 +73,24 @@ describe('calling a policy', () => {
     held.end('a');
     held.end('b');
     await expect(Promise.all([a, b])).resolves.toEqual(['a', 'b']);
+  });
+
+  it('fails with the very error of the action, though it throws at whoever looks at it', async () => {
+    const throwing = (): never => {
+      throw new Error('do not look');
+    };
+    const error = new Proxy(new Error('down'), { get: throwing, has: throwing, getPrototypeOf: throwing });
+    const { service } = testService({ strategies: STRATEGY_CLASSES });
+    const types = ['circuit-breaker', 'bulkhead', 'timeout', 'hedge', 'rate-limit', 'coalesce'];
+    service.set(readPolicyDocument({ name: 'db', strategies: types.map((type) => ({ type })) }));
+    const outcome = await service
+      .execute('db', () => Promise.reject(error))
+      .then(
+        () => 'resolved',
+        (thrown: unknown) => thrown === error,
+      );
+    expect(outcome).toBe(true);
+    expect(service.stats()[0]).toMatchObject({ failures: 1, inFlight: 0 });
   });
 
   it('with a key that is no name is refused', async () => {

@@ -13,7 +13,7 @@ export interface PolicyStatistics extends LatencySummary {
   readonly name: string;
   readonly calls: number;
   readonly successes: number;
-  /** Failed in the end with an error of the action or with a timeout. */
+  /** Failed in the end with an error of the action, a timeout or an injected fault. */
   readonly failures: number;
   /** Of the failures, those that a timeout strategy ended. */
   readonly timeouts: number;
@@ -61,7 +61,8 @@ export class PolicyStats {
     }
     if (ending === 'failed') {
       const by = rejectingStrategy(call.value);
-      if (by !== undefined && by !== 'timeout') {
+      // A timeout and an injected fault stand for the action's own failure; the others say that it was not called.
+      if (by !== undefined && by !== 'timeout' && by !== 'chaos') {
         this.rejections++;
         return;
       }
