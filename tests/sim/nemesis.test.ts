@@ -28,7 +28,7 @@ describe('the nemesis', () => {
       scheduler: { now: 0, schedule: () => {} },
       trace: { note: () => {} },
       prng: { pick: (list: readonly unknown[]) => list[0], chance: () => true, wait: () => 1 },
-      confs: () => [{ id: 'group-1', voters: ['n1', 'n2', 'n3'], learners: [], commit: 0 }],
+      confs: () => [{ id: 'group-1', voters: ['n1', 'n2', 'n3'], learners: [], witnesses: [], commit: 0 }],
       expendable: 1,
       onWipe: () => {},
       leads: (node: unknown) => node === nodes[victim],

@@ -312,9 +312,9 @@ class World {
   }
 
   private replicasAgree(nodes: readonly SimNode[]): boolean {
-    return this.confs().every(({ id, voters }) => {
+    return this.confs().every(({ id, voters, witnesses }) => {
       const seen = nodes.flatMap((node) => {
-        if (!voters.includes(node.id)) return [];
+        if (!voters.includes(node.id) || witnesses.includes(node.id)) return [];
         const group = node.life?.engine?.group(id);
         if (group === undefined) {
           // One that never ran before must hear from every other voter, also from who was left out.
@@ -332,9 +332,10 @@ class World {
       const replicas = this.nodes.flatMap((node) => node.life?.engine?.group(id) ?? []);
       const furthest = replicas.toSorted((a, b) => b.lastApplied - a.lastApplied)[0];
       const commit = this.checks.group(id).commitIndex;
-      if (furthest === undefined) return { id, voters, learners: [], commit };
+      if (furthest === undefined) return { id, voters, learners: [], witnesses: [], commit };
       const { conf } = furthest;
-      return { id, voters: conf.voters, learners: [...conf.learners, ...conf.learnersNext], commit };
+      const learners = [...conf.learners, ...conf.learnersNext];
+      return { id, voters: conf.voters, learners, witnesses: conf.witnesses, commit };
     });
   }
 

@@ -162,7 +162,9 @@ export class Checks {
     state.apply = (kind, entry) => {
       const outcome = apply(kind, entry);
       const { index, term } = entry;
-      if (life.alive) this.guard(() => record.applies(node, index, term, state.stateHash(index)));
+      // A witness has no state; that it is to have none is known to it before it gets any entry that has data elsewhere.
+      const hash = group.conf.witnesses.includes(node) ? undefined : state.stateHash(index);
+      if (life.alive) this.guard(() => record.applies(node, index, term, hash));
       return outcome;
     };
   }

@@ -12,6 +12,8 @@ export interface ReplicaRecord {
   readonly durable: ReplicaLog;
   /** Highest index applied in this life. */
   applied: number;
+  /** Indexes of entries that it got without their data. */
+  readonly stripped: Set<number>;
   /** Its storage says that it is damaged: nothing more is held against it. */
   damaged: boolean;
 }
@@ -20,6 +22,9 @@ interface Committed extends Logged {
   /** Term of the replica that was seen to commit it first. */
   readonly byTerm: number;
 }
+
+/** Checksum of an entry that is empty, or was stripped of its data for a witness. */
+const NO_DATA = 0;
 
 /** One group's history. */
 export class GroupRecord {
@@ -45,7 +50,8 @@ export class GroupRecord {
   replica(node: string): ReplicaRecord {
     let replica = this.replicas.get(node);
     if (replica === undefined) {
-      replica = { issued: new ReplicaLog(), durable: new ReplicaLog(), applied: 0, damaged: false };
+      const [issued, durable] = [new ReplicaLog(), new ReplicaLog()];
+      replica = { issued, durable, applied: 0, stripped: new Set(), damaged: false };
       this.replicas.set(node, replica);
     }
     return replica;
@@ -59,7 +65,9 @@ export class GroupRecord {
     if (other !== undefined) this.broken('election safety', `${other} and ${node} both lead term ${term}`);
     this.leaders.set(term, node);
     this.newestTerm = Math.max(this.newestTerm, term);
-    const log = this.replica(node).issued;
+    const { issued: log, stripped } = this.replica(node);
+    if (stripped.size > 0)
+      this.broken('witnesses do not lead', `${node} leads term ${term} without the data`);
     for (let index = log.snapshotIndex + 1; index < this.committed.length; index++) {
       const entry = this.committed[index];
       if (entry === undefined || entry.byTerm >= term || log.holds(index, entry.term)) continue;
@@ -101,7 +109,10 @@ export class GroupRecord {
       this.logged.set(key, { sum: entry.sum, before });
       return;
     }
-    if (known.sum !== entry.sum) {
+    const { stripped } = this.replica(node);
+    stripped.delete(index);
+    if (known.sum !== entry.sum && entry.sum === NO_DATA) stripped.add(index);
+    else if (known.sum !== entry.sum) {
       this.broken('log matching', `${node} has another entry ${index} of term ${entry.term} than others`);
     }
     if (before !== undefined && known.before !== undefined && known.before !== before) {
@@ -120,7 +131,7 @@ export class GroupRecord {
 
   /** A replica holds everything up to `to` for committed. */
   commits(node: string, from: number, to: number, quorums: readonly (readonly string[])[]): void {
-    const { issued } = this.replica(node);
+    const { issued, stripped } = this.replica(node);
     const { term } = issued.hardState;
     if (this.elected.get(node) === term && to > from && issued.at(to)?.term !== term) {
       this.broken('only entries of its term are counted', `${node} commits ${to} in term ${term}`);
@@ -132,19 +143,20 @@ export class GroupRecord {
       }
       const known = this.committed[index];
       if (known !== undefined) {
-        if (known.term === entry.term && known.sum === entry.sum) continue;
+        if (known.term === entry.term && (known.sum === entry.sum || stripped.has(index))) continue;
         this.broken(
           'committed entries are immutable',
           `${node} commits entry ${index} of term ${entry.term}, which is committed with term ${known.term}`,
         );
       }
-      this.committed[index] = { ...entry, byTerm: issued.hardState.term };
+      const { sum } = this.logged.get(`${index} ${entry.term}`) ?? entry;
+      this.committed[index] = { term: entry.term, sum, byTerm: issued.hardState.term };
       for (const voters of quorums) this.onQuorum(index, entry.term, voters);
     }
   }
 
-  /** A replica has applied an entry. */
-  applies(node: string, index: number, term: number, stateHash: string): void {
+  /** A replica has applied an entry. One that is a witness has no state to be like that of others. */
+  applies(node: string, index: number, term: number, stateHash: string | undefined): void {
     const replica = this.replica(node);
     if (index <= replica.applied) {
       this.broken('applied never backwards', `${node} applies ${index} after ${replica.applied}`);
@@ -155,6 +167,7 @@ export class GroupRecord {
       const is = entry === undefined ? 'not committed' : `committed with term ${entry.term}`;
       this.broken('state machine safety', `${node} applies ${index} of term ${term}, which is ${is}`);
     }
+    if (stateHash === undefined) return;
     const known = this.states[index];
     if (known === undefined) this.states[index] = stateHash;
     else if (known !== stateHash) {
@@ -171,7 +184,7 @@ export class GroupRecord {
 
   /** What a replica found on its disk after a crash, held against what it was told is durable. */
   recovered(node: string, found: ReplicaLog): void {
-    const { durable, issued, damaged } = this.replica(node);
+    const { durable, issued, stripped, damaged } = this.replica(node);
     if (!damaged) this.nothingLost(node, durable, issued, found);
     this.replicas.delete(node);
     this.elected.delete(node);
@@ -179,12 +192,13 @@ export class GroupRecord {
     for (let index = found.snapshotIndex + 1; index <= found.lastIndex; index++) {
       const entry = found.at(index) as Logged;
       const known = this.logged.get(`${index} ${entry.term}`);
-      if (known !== undefined && known.sum !== entry.sum) {
+      if (known !== undefined && known.sum !== entry.sum && !stripped.has(index)) {
         this.broken('entries stay what they were', `entry ${index} on the disk of ${node} has changed`);
       }
       entries.set(index, entry);
     }
     const replica = this.replica(node);
+    for (const index of stripped) if (entries.has(index)) replica.stripped.add(index);
     replica.issued.reset(found.hardState, found.snapshotIndex, entries);
     replica.durable.reset(found.hardState, found.snapshotIndex, entries);
   }
@@ -210,10 +224,11 @@ export class GroupRecord {
   private onQuorum(index: number, term: number, voters: readonly string[]): void {
     if (voters.length === 0) return;
     const holders = voters.filter((voter) => this.replicas.get(voter)?.durable.holds(index, term));
-    if (holders.length * 2 > voters.length) return;
+    const withData = holders.some((voter) => this.replicas.get(voter)?.stripped.has(index) !== true);
+    if (holders.length * 2 > voters.length && withData) return;
     this.broken(
       'committed entries are on a quorum',
-      `entry ${index} of term ${term} is committed and durable on ${holders.join(', ') || 'nobody'} of ${voters.join(', ')}`,
+      `entry ${index} of term ${term} is committed and durable ${withData ? '' : 'without data '}on ${holders.join(', ') || 'nobody'} of ${voters.join(', ')}`,
     );
   }
 

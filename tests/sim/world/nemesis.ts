@@ -36,6 +36,8 @@ export interface GroupConf {
   readonly id: string;
   readonly voters: readonly string[];
   readonly learners: readonly string[];
+  /** Those of the voters that hold no data. */
+  readonly witnesses: readonly string[];
   readonly commit: number;
 }
 
@@ -77,6 +79,9 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
   'member-change': (nemesis) => nemesis.changeMembers(),
   'member-churn': (nemesis) => nemesis.churn(),
 };
+
+/** Share of the nodes that are added as witnesses, to groups that have none. */
+const WITNESS_SHARE = 0.3;
 
 interface LinkChange {
   readonly from: string;
@@ -317,7 +322,7 @@ export class Nemesis {
     const { confs, nodes, scheduler, mayJoin } = this.victims;
     // Whoever takes a member away while another one is lost asks for more than can be survived.
     if (this.gone.size > 0) return;
-    const { id, voters } = this.prng.pick(confs());
+    const { id, voters, witnesses } = this.prng.pick(confs());
     const { life } = this.someNode();
     if (life?.replicas === undefined) return;
     const outside = nodes.map((node) => node.id).filter((node) => !voters.includes(node) && mayJoin(node));
@@ -327,10 +332,13 @@ export class Nemesis {
       voters.length > 3 || (add.length > 0 && this.prng.chance(0.6)) ? [this.prng.pick(voters)] : [];
     if (add.length + remove.length === 0) return;
     this.changedMembers = true;
-    this.note(`${id}: adds ${add.join()} removes ${remove.join()}`);
+    // A majority must have the data, so that a node's loss is survived as it is without witnesses.
+    const few = witnesses.length === 0 && voters.length >= 3 && this.prng.chance(WITNESS_SHARE);
+    const [added, addWitnesses] = few ? [[], add] : [add, []];
+    this.note(`${id}: adds ${add.join()}${few ? ' as witness' : ''} removes ${remove.join()}`);
     const { members } = life.replicas;
     scheduler.schedule(life, 0, 'change members', () => {
-      members.change(id, { add, remove, addLearners: [], addWitnesses: [] }).then(
+      members.change(id, { add: added, remove, addLearners: [], addWitnesses }).then(
         (view) => this.note(`${id}: voters are ${view.voters.join()}`),
         (error: unknown) => this.note(`${id}: not changed: ${errorMessage(error)}`),
       );

@@ -12,6 +12,7 @@ import {
 import { PluginState } from '../machines/plugin-state.js';
 import { machineMismatch, replicaNotHere } from '../state/errors.js';
 import type { EntryKind } from '../engine/entry-envelope.js';
+import { membersOf } from '../engine/group-conf.js';
 import type { MultiRaftEngine } from '../engine/multi-raft-engine.js';
 import type { Proposal } from '../engine/proposal.js';
 import type { RaftGroup } from '../engine/raft-group.js';
@@ -54,10 +55,15 @@ export class LocalOperations {
     );
   }
 
-  /** Whether the group's data, however old, is here: it is also when the disk has failed. */
+  /**
+   * Whether the group's data, however old, is here: it is also when the disk has failed. Who is no member may have been a
+   * witness, or is to be one.
+   */
   holds(groupId: string): boolean {
-    const group = this.engine.group(groupId);
-    return group !== undefined && !group.conf.witnesses.includes(this.engine.nodeId);
+    const { engine } = this;
+    const conf = engine.group(groupId)?.conf;
+    if (conf === undefined) return false;
+    return membersOf(conf).includes(engine.nodeId) && !conf.witnesses.includes(engine.nodeId);
   }
 
   /** Whether the group's leader is here. */
@@ -90,12 +96,14 @@ export class LocalOperations {
     });
   }
 
-  /** Resolves when the group's state here may be read linearizably. */
+  /** Resolves when the group's state here may be read linearizably. @throws DwError `no-replica` when it has no data. */
   confirm(groupId: string, deadline: number): Promise<RaftGroup> {
     return new Promise((resolve, reject) => {
       const group = this.find(groupId);
       group.read(deadline, (error: DwError | undefined) => {
-        if (error === undefined) resolve(group);
+        // What this node is in the group it may have learned only on the way to what is to be read.
+        if (error === undefined && this.holds(groupId)) resolve(group);
+        else if (error === undefined) reject(noReplica(groupId, this.engine.nodeId, group.leader));
         else reject(group.leader === undefined ? noLeader(groupId) : error);
       });
     });

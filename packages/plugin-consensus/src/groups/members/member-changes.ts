@@ -113,20 +113,13 @@ export class MemberChanges {
     // Whoever leads no more does not know what its successor has made of the node.
     if (!group.isLeader) throw notLeader(group.id, group.leader);
     const { client, records } = this.options;
-    const { bootstrap } = group.storage;
     const joining = this.joining.get(group.id) ?? new Set();
     this.joining.set(group.id, joining.add(node));
-    const without = (ids: readonly NodeId[]): readonly NodeId[] => ids.filter((id) => id !== node);
     await client.ask(node, {
       kind: 'open',
       groupId: group.id,
       machine: group.machine,
-      bootstrap: {
-        ...bootstrap,
-        voters: without(bootstrap.voters),
-        learners: without(bootstrap.learners),
-        witnesses: without(bootstrap.witnesses),
-      },
+      bootstrap: group.storage.bootstrap,
       term: group.term,
       index: group.lastApplied,
       // What the node may still have from before, as another kind of member perhaps, is nothing to build on.

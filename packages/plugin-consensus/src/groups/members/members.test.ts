@@ -108,6 +108,27 @@ describe('a node', () => {
     await cluster.until('it has the state', () => hash('n4') === hash(leader()));
   });
 
+  it('that comes back has the members that all have, though some changes would make no sense without it', async () => {
+    await begin();
+    const [gone, back] = others() as [string, string];
+    await change(leader(), { addWitnesses: ['n4'], remove: [gone] });
+    await change(leader(), { add: [gone] });
+    if (leader() === back) await cluster.settle(cluster.node(back).router.transfer(GROUP, gone));
+    await change(leader(), { remove: [back] });
+    const { voters } = await change(leader(), { add: [back] });
+    await cluster.until('it has the log', () => applied(back) === applied(leader()));
+    expect(cluster.node(back).engine.group(GROUP)?.conf.voters).toEqual(voters);
+  });
+
+  it('that has nothing serves no reads as a witness, also when it learns only from the log that it is one', async () => {
+    await begin();
+    await change(leader(), { addWitnesses: ['n4'] });
+    await cluster.put('n1', 'k', 'v');
+    cluster.crash('n4');
+    await cluster.startNode('n4');
+    expect(await cluster.get('n4', 'k')).toBe('v');
+  });
+
   it('replaces another in one step, which loses its replica', async () => {
     await begin();
     const [out] = others() as [string];
@@ -259,7 +280,7 @@ describe('a request for a replica', () => {
   it('is refused when the replica would take itself for a member, or leads', async () => {
     await begin();
     const refused = { code: 'replica-request-refused' };
-    await expect(ask('n1', 'n4', ['n1', 'n4'])).rejects.toMatchObject(refused);
+    await expect(ask('n1', 'n4', ['n1', 'n4'], { index: 0 })).rejects.toMatchObject(refused);
     expect(has('n4')).toBe(false);
     await expect(ask('n4', leader(), [])).rejects.toMatchObject(refused);
   });

@@ -25,7 +25,10 @@ export interface OpenReplica {
   readonly kind: 'open';
   readonly groupId: string;
   readonly machine: string;
-  /** The members at index 0, without the node itself: a replica must not take itself for a voter before it knows. */
+  /**
+   * The members at index 0, as all replicas have them: each change in the log is made to what came of those before. It is
+   * the applied index that keeps the node from voting before it knows.
+   */
   readonly bootstrap: ConfState;
   /** Term in which it leads. What a leader of an earlier term asks for comes too late. */
   readonly term: number;

@@ -1,6 +1,7 @@
 // Answers what other nodes ask about this node's replicas. Nothing is taken from a node that has not introduced itself.
 
 import type { Clock, IPeerTransport, Logger } from '@datawarehouse/sdk';
+import { membersOf } from '../../engine/group-conf.js';
 import type { MultiRaftEngine } from '../../engine/multi-raft-engine.js';
 import type { PeerGate } from '../../engine/peer-gate.js';
 import { overloaded } from '../../errors.js';
@@ -90,9 +91,11 @@ export class ReplicaServer {
   private async open(from: string, request: OpenReplica): Promise<unknown> {
     const { engine, records, log } = this.options;
     const { groupId, bootstrap, machine, term, index, replace, recovered } = request;
-    const { voters, learners, witnesses } = bootstrap;
-    if ([...voters, ...learners, ...witnesses].includes(engine.nodeId)) {
-      throw replicaRequestRefused(groupId, 'a replica must not begin as a member');
+    if (index === 0 && membersOf(bootstrap).includes(engine.nodeId)) {
+      throw replicaRequestRefused(
+        groupId,
+        'nothing would keep a replica that begins as a member from voting',
+      );
     }
     const there = engine.group(groupId);
     if (there?.isLeader === true) throw replicaRequestRefused(groupId, 'this node leads the group');
