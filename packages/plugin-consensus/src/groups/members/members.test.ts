@@ -120,15 +120,6 @@ describe('a node', () => {
     expect(cluster.node(back).engine.group(GROUP)?.conf.voters).toEqual(voters);
   });
 
-  it('that has nothing serves no reads as a witness, also when it learns only from the log that it is one', async () => {
-    await begin();
-    await change(leader(), { addWitnesses: ['n4'] });
-    await cluster.put('n1', 'k', 'v');
-    cluster.crash('n4');
-    await cluster.startNode('n4');
-    expect(await cluster.get('n4', 'k')).toBe('v');
-  });
-
   it('replaces another in one step, which loses its replica', async () => {
     await begin();
     const [out] = others() as [string];
