@@ -2,6 +2,7 @@
 // (single flight). The run is that of the first caller: its action, its priority. All callers get the same value or the
 // same error, the very object, so nobody may change it. Each can be cancelled alone; the run is cancelled when nobody
 // waits for it any more. A caller that comes after a run has ended begins a new one: nothing is remembered.
+// A caller whose policy has another order by now than the run's does not join it: it may hold a place that the run waits for.
 //
 // An action that makes a call with the identity that it runs under waits for itself; a timeout outside of this strategy
 // ends that.
@@ -100,7 +101,11 @@ export class CoalesceStrategy implements Strategy<CoalesceOptions> {
 /** The runs of one key. A call's note is what it waits for or is counted in; a call that goes alone has none. */
 class CoalesceLayer implements Layer {
   readonly type = 'coalesce';
+  /** The runs that may be joined. */
   private shared: Map<string, SharedRun> | undefined;
+  /** Runs under way, and callers that wait for them: also for runs that nobody may join any more. */
+  private runs = 0;
+  private waiting = 0;
   private wouldShare: Map<string, WouldShare> | undefined;
 
   constructor(
@@ -112,7 +117,8 @@ class CoalesceLayer implements Layer {
     const { strategy } = this;
     const identity = call.options.identity ?? call.key;
     if (strategy.options.dryRun) return this.enterDry(call, at, identity);
-    const shared = this.shared?.get(identity);
+    const known = this.shared?.get(identity);
+    const shared = known?.run.path === call.path ? known : undefined;
     const room = shared === undefined ? strategy.underWay < MAX_RUNS : true;
     if (!room || strategy.waiting >= MAX_CALLERS) {
       strategy.alone++;
@@ -122,6 +128,7 @@ class CoalesceLayer implements Layer {
     if (shared === undefined) this.begin(call, at, identity);
     else this.join(shared, call, at);
     strategy.waiting++;
+    this.waiting++;
     return 'wait';
   }
 
@@ -140,6 +147,7 @@ class CoalesceLayer implements Layer {
     call.notes[at] = undefined;
     if (!note.callers.delete(call)) return;
     this.strategy.waiting--;
+    this.waiting--;
     if (note.callers.size > 0 || note.ended) return;
     this.end(note);
     this.strategy.abandonedRuns++;
@@ -148,14 +156,12 @@ class CoalesceLayer implements Layer {
   }
 
   idle(_now: number): boolean {
-    return (this.shared?.size ?? 0) === 0 && (this.wouldShare?.size ?? 0) === 0;
+    return this.runs === 0 && (this.wouldShare?.size ?? 0) === 0;
   }
 
   /** What an operator sees of it. */
   view(): Readonly<Record<string, number>> {
-    let waiting = 0;
-    for (const { callers } of this.shared?.values() ?? []) waiting += callers.size;
-    return { runs: this.shared?.size ?? 0, waiting };
+    return { runs: this.runs, waiting: this.waiting };
   }
 
   private begin(call: Call, at: number, identity: string): void {
@@ -164,6 +170,7 @@ class CoalesceLayer implements Layer {
     const shared: SharedRun = { kind: 'shared', identity, run, callers: new Map([[call, at]]), ended: false };
     (this.shared ??= new Map()).set(identity, shared);
     call.notes[at] = shared;
+    this.runs++;
     strategy.runs++;
     strategy.underWay++;
     // The engine runs it when it is done with this call, which waits by then.
@@ -180,7 +187,9 @@ class CoalesceLayer implements Layer {
   /** Nobody joins it any more. */
   private end(shared: SharedRun): void {
     shared.ended = true;
-    this.shared?.delete(shared.identity);
+    // Another may have taken its place.
+    if (this.shared?.get(shared.identity) === shared) this.shared.delete(shared.identity);
+    this.runs--;
     this.strategy.underWay--;
   }
 
@@ -190,6 +199,7 @@ class CoalesceLayer implements Layer {
     for (const [caller, at] of shared.callers) {
       shared.callers.delete(caller);
       this.strategy.waiting--;
+      this.waiting--;
       caller.notes[at] = undefined;
       if (run.failed) caller.fail(run.value);
       else caller.succeed(run.value);
