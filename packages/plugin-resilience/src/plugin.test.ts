@@ -435,6 +435,7 @@ describe('the metrics', () => {
     expect(Object.fromEntries(subsystem.getScalingMetrics())).toMatchObject({
       'backpressure.queueDepth': 2,
       'bulkhead.utilization': 1,
+      'policy.db.oldestWaitMs': expect.any(Number) as number,
       inFlight: 12,
     });
     controller.abort(new Error('over'));

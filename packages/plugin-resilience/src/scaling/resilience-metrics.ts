@@ -109,6 +109,9 @@ function addPolicy(metrics: Map<string, MetricValue>, one: PolicyStatistics): vo
   set('p99Ms', one.p99Ms);
   set('inFlight', one.inFlight);
   set('keys', one.keys);
+  // How long the longest wait has lasted: what shows that calls of high priority starve the others.
+  const oldest = one.strategies.flatMap(({ counters }) => counters['oldestWaitMs'] ?? []);
+  if (oldest.length > 0) set('oldestWaitMs', Math.max(...oldest));
   const breakers = one.strategies.filter(({ type }) => type === 'circuit-breaker');
   if (breakers.length > 0) set('openCircuits', sum(breakers, 'open') + sum(breakers, 'isolated'));
   const budgets = one.strategies.filter(({ type, counters }) => type === 'retry' && hasBudget(counters));

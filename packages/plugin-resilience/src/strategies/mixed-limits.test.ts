@@ -112,7 +112,7 @@ describe('the strategies that hold calls back, together with others in any order
         const { bulkhead, rate, adaptive, coalesce } = made;
         for (const strategy of [bulkhead, rate, adaptive, coalesce]) {
           const counters = strategy?.counters() ?? {};
-          for (const gauge of ['inside', 'waiting', 'underWay', 'oldestWaitMs']) {
+          for (const gauge of ['inside', 'waiting', 'underWay', 'callers', 'oldestWaitMs']) {
             expect(counters[gauge] ?? 0, `${strategy?.type} ${gauge}`).toBe(0);
           }
         }

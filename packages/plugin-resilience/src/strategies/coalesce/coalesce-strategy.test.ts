@@ -23,14 +23,14 @@ describe('equal calls', () => {
       return new Promise((resolve) => (finish = resolve));
     };
     const results = [1, 2, 3].map(() => bench.run(action, { identity: 'user 7' }));
-    expect(coalesce.counters()).toMatchObject({ runs: 1, joined: 2, underWay: 1, waiting: 3 });
-    expect(bench.path('').layers[0]?.view?.(0)).toEqual({ runs: 1, waiting: 3 });
+    expect(coalesce.counters()).toMatchObject({ runs: 1, joined: 2, underWay: 1, callers: 3 });
+    expect(bench.path('').layers[0]?.view?.(0)).toEqual({ underWay: 1, callers: 3 });
     expect(bench.idle()).toBe(false);
     const value = { name: 'seven' };
     finish?.(value);
     for (const result of await Promise.all(results)) expect(result).toBe(value);
     expect(runs).toBe(1);
-    expect(coalesce.counters()).toMatchObject({ underWay: 0, waiting: 0, abandonedRuns: 0 });
+    expect(coalesce.counters()).toMatchObject({ underWay: 0, callers: 0, abandonedRuns: 0 });
     expect(bench.endings).toEqual(['succeeded', 'succeeded', 'succeeded']);
     expect(bench.idle()).toBe(true);
   });
@@ -80,7 +80,7 @@ describe('equal calls', () => {
     third.cancel();
     await turns();
     expect([first, second, third].map(({ outcome }) => outcome)).toEqual(['failed', 'pending', 'failed']);
-    expect(coalesce.counters()).toMatchObject({ waiting: 1, abandonedRuns: 0 });
+    expect(coalesce.counters()).toMatchObject({ callers: 1, abandonedRuns: 0 });
     // The run is that of the first caller's action.
     first.finish();
     await turns();
@@ -101,7 +101,7 @@ describe('equal calls', () => {
     controllers[1]?.abort(new Error('second gone'));
     expect(aborted).toEqual(['second gone']);
     await Promise.allSettled(results);
-    expect(coalesce.counters()).toMatchObject({ underWay: 0, waiting: 0, abandonedRuns: 1 });
+    expect(coalesce.counters()).toMatchObject({ underWay: 0, callers: 0, abandonedRuns: 1 });
     await expect(bench.run(() => 'anew')).resolves.toBe('anew');
     expect(bench.endings).toEqual(['cancelled', 'cancelled', 'succeeded']);
   });
@@ -128,13 +128,13 @@ describe('equal calls', () => {
     expect([alone.begun, too.begun]).toEqual([true, true]);
     coalesce.underWay = 0;
     const first = call();
-    coalesce.waiting = MAX_CALLERS;
+    coalesce.callers = MAX_CALLERS;
     const full = call();
     expect(full.begun).toBe(true);
-    coalesce.waiting = 1;
+    coalesce.callers = 1;
     for (const held of [alone, too, first, full]) held.finish();
     await turns();
-    expect(coalesce.counters()).toMatchObject({ alone: 3, underWay: 0, waiting: 0 });
+    expect(coalesce.counters()).toMatchObject({ alone: 3, underWay: 0, callers: 0 });
   });
 });
 
@@ -203,11 +203,11 @@ describe('under random schedules', () => {
             expect(running.get('b') ?? 0).toBeLessThanOrEqual(1);
           }
           await turns();
-          const { underWay, waiting } = coalesce.counters();
-          expect(underWay).toBeLessThanOrEqual(waiting as number);
+          const { underWay, callers } = coalesce.counters();
+          expect(underWay).toBeLessThanOrEqual(callers as number);
           if (!changes) {
             const pending = calls.filter(({ outcome }) => outcome === 'pending');
-            expect(waiting).toBe(pending.length);
+            expect(callers).toBe(pending.length);
             const actions = (running.get('a') ?? 0) + (running.get('b') ?? 0);
             expect(actions).toBe(underWay);
           }
@@ -215,7 +215,7 @@ describe('under random schedules', () => {
         for (const held of calls) held.finish();
         await turns();
         expect(calls.map(({ settled }) => settled)).toEqual(calls.map(() => 1));
-        expect(coalesce.counters()).toMatchObject({ underWay: 0, waiting: 0 });
+        expect(coalesce.counters()).toMatchObject({ underWay: 0, callers: 0 });
         expect(bench.idle()).toBe(true);
       }),
       { numRuns: 150 },

@@ -51,8 +51,8 @@ export class CoalesceStrategy implements Strategy<CoalesceOptions> {
   wouldJoin = 0;
   /** Runs under way. */
   underWay = 0;
-  /** Callers that wait for runs. */
-  waiting = 0;
+  /** Callers that share runs. They wait for an answer, and not in a queue. */
+  callers = 0;
   private current: CoalesceOptions;
 
   constructor(
@@ -87,7 +87,7 @@ export class CoalesceStrategy implements Strategy<CoalesceOptions> {
       abandonedRuns: this.abandonedRuns,
       wouldJoin: this.wouldJoin,
       underWay: this.underWay,
-      waiting: this.waiting,
+      callers: this.callers,
     };
   }
 
@@ -105,7 +105,7 @@ class CoalesceLayer implements Layer {
   private shared: Map<string, SharedRun> | undefined;
   /** Runs under way, and callers that wait for them: also for runs that nobody may join any more. */
   private runs = 0;
-  private waiting = 0;
+  private callers = 0;
   private wouldShare: Map<string, WouldShare> | undefined;
 
   constructor(
@@ -120,15 +120,15 @@ class CoalesceLayer implements Layer {
     const known = this.shared?.get(identity);
     const shared = known?.run.path === call.path ? known : undefined;
     const room = shared === undefined ? strategy.underWay < MAX_RUNS : true;
-    if (!room || strategy.waiting >= MAX_CALLERS) {
+    if (!room || strategy.callers >= MAX_CALLERS) {
       strategy.alone++;
       strategy.acted(this.key, 'alone', false);
       return 'in';
     }
     if (shared === undefined) this.begin(call, at, identity);
     else this.join(shared, call, at);
-    strategy.waiting++;
-    this.waiting++;
+    strategy.callers++;
+    this.callers++;
     return 'wait';
   }
 
@@ -146,8 +146,8 @@ class CoalesceLayer implements Layer {
     }
     call.notes[at] = undefined;
     if (!note.callers.delete(call)) return;
-    this.strategy.waiting--;
-    this.waiting--;
+    this.strategy.callers--;
+    this.callers--;
     if (note.callers.size > 0 || note.ended) return;
     this.end(note);
     this.strategy.abandonedRuns++;
@@ -161,7 +161,7 @@ class CoalesceLayer implements Layer {
 
   /** What an operator sees of it. */
   view(): Readonly<Record<string, number>> {
-    return { runs: this.runs, waiting: this.waiting };
+    return { underWay: this.runs, callers: this.callers };
   }
 
   private begin(call: Call, at: number, identity: string): void {
@@ -198,8 +198,8 @@ class CoalesceLayer implements Layer {
     this.end(shared);
     for (const [caller, at] of shared.callers) {
       shared.callers.delete(caller);
-      this.strategy.waiting--;
-      this.waiting--;
+      this.strategy.callers--;
+      this.callers--;
       caller.notes[at] = undefined;
       if (run.failed) caller.fail(run.value);
       else caller.succeed(run.value);

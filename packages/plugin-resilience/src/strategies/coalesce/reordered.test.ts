@@ -31,7 +31,7 @@ it('does not let a caller that holds a place wait for a run that waits for that 
     runs: 2,
     joined: 0,
     underWay: 0,
-    waiting: 0,
+    callers: 0,
   });
   await expect(first).resolves.toBe('the first run');
   await expect(second).resolves.toBe('a run of its own');
