@@ -179,6 +179,25 @@ export function tryRunsExhausted(most: number): DwError {
   });
 }
 
+export function isolationsExhausted(policy: string, most: number): DwError {
+  return new DwError({
+    code: 'isolations-exhausted',
+    status: 422,
+    message: `${most} keys of policy ${policy} are isolated by hand, which is all that may be`,
+    hint: 'isolate the whole policy, or reset keys that need not be isolated',
+  });
+}
+
+export function orderNotKept(policy: string, cause: unknown): DwError {
+  return new DwError({
+    code: 'resilience-order-not-kept',
+    status: 503,
+    cause,
+    message: `the breakers of policy ${policy} are as was asked, but the disk did not take it: it does not hold after a restart (${errorMessage(cause)})`,
+    hint: 'see to the disk of this node, and ask again',
+  });
+}
+
 export function breakerMissing(policy: string): DwError {
   return new DwError({
     code: 'policy-has-no-breaker',

@@ -21,6 +21,7 @@ import { DEFAULT_POLICIES } from './policy/default-policies.js';
 import { readAdaptive } from './policy/document.js';
 import type { PolicyChange } from './policy/document-book.js';
 import { PolicyBook } from './policy/document-book.js';
+import { IsolationBook } from './policy/isolation-book.js';
 import { ResilienceService } from './policy/resilience-service.js';
 import { STRATEGY_CLASSES } from './policy/strategy-classes.js';
 import { EventReporter } from './scaling/event-reporter.js';
@@ -65,6 +66,13 @@ export class UltimateResiliencePlugin extends ResiliencePluginBase {
       preset: readAdaptive(adaptive, '(of the configuration)'),
     });
     context.onDispose(() => adaptations[Symbol.dispose]());
+    const isolations = new IsolationBook({
+      store,
+      path: (name) => `${context.storePath('isolations')}/${name}`,
+      service,
+      log,
+      wallTime: () => clock.wallTime(),
+    });
     const book = new PolicyBook({
       store,
       path: (name) => `${context.storePath('policies')}/${name}`,
@@ -82,6 +90,7 @@ export class UltimateResiliencePlugin extends ResiliencePluginBase {
       log,
       wallTime: () => clock.wallTime(),
       adjust: (document, given) => scaling.adjust(document, given),
+      goes: (name) => isolations.forget(name),
       maxPolicies: () => scaling.current.maxPolicies,
     });
     for (const policy of DEFAULT_POLICIES) book.provide(policy, 'shipped');
@@ -104,12 +113,13 @@ export class UltimateResiliencePlugin extends ResiliencePluginBase {
       log,
     });
     context.onDispose(() => sharing[Symbol.dispose]());
+    await isolations.restore();
     this.running = { service, book };
     scaling.show({ service, reporter, sharing, adaptations, readjust: () => book.readjust() });
     await context.scaling.register(scaling);
     const maxRuns = (): number => scaling.current.maxTryRuns;
     context.routes.add(tryRoute({ service, clock, node: context.node, maxRuns }));
-    for (const route of policyRoutes({ service, book, clock, log })) context.routes.add(route);
+    for (const route of policyRoutes({ service, book, isolations, clock })) context.routes.add(route);
     bus.respond(ResiliencePolicySet, ({ payload, sender }) => this.setByBus(payload, sender));
     context.services.provide(RESILIENCE, service);
   }

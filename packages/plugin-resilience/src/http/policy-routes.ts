@@ -1,11 +1,12 @@
 // The policies over HTTP: what an operator sees of them, and what can be done to them.
 
-import type { Clock, Logger, RouteDefinition } from '@datawarehouse/sdk';
+import type { Clock, RouteDefinition } from '@datawarehouse/sdk';
 import { Type } from '@datawarehouse/sdk';
 import { policyNameMismatch } from '../errors.js';
 import { MAX_DOCUMENT_CHARACTERS } from '../policy/document.js';
 import type { PolicyBook } from '../policy/document-book.js';
 import { explainPolicy } from '../policy/explain.js';
+import type { IsolationBook } from '../policy/isolation-book.js';
 import { lintPolicy } from '../policy/linter.js';
 import type { ResilienceService } from '../policy/resilience-service.js';
 import { summaryOf } from './policy-summary.js';
@@ -14,8 +15,8 @@ import { summaryOf } from './policy-summary.js';
 export interface PolicyRouteParts {
   readonly service: ResilienceService;
   readonly book: PolicyBook;
+  readonly isolations: IsolationBook;
   readonly clock: Clock;
-  readonly log: Logger;
 }
 
 const Params = Type.Object({ name: Type.String({ minLength: 1, maxLength: 128 }) });
@@ -131,31 +132,27 @@ function changingRoutes({ book }: PolicyRouteParts): readonly RouteDefinition[] 
   ];
 }
 
-function orderRoutes({ service, log }: PolicyRouteParts): readonly RouteDefinition[] {
-  const order = (
-    path: string,
-    summary: string,
-    act: (name: string, key: string | undefined, reason: string) => void,
-  ): RouteDefinition => ({
+function orderRoutes({ service, isolations }: PolicyRouteParts): readonly RouteDefinition[] {
+  const order = (action: 'isolate' | 'reset', summary: string): RouteDefinition => ({
     method: 'POST',
-    path: `${BASE}/:name/${path}`,
+    path: `${BASE}/:name/${action}`,
     summary,
     params: Params,
     body: Order,
-    handler: ({ params, body }) => {
+    handler: async ({ params, body }) => {
       const name = nameOf(params);
       const { key, reason = 'by hand' } = body as { readonly key?: string; readonly reason?: string };
-      act(name, key, reason);
-      log.warn({ policy: name, key, reason, by: BY }, `policy ${name}: ${path} by ${BY}: ${reason}`);
+      await isolations[action](name, key, reason, BY);
       const { circuit } = service.policy(name).state();
       return { body: { policy: name, key: key ?? null, circuit: circuit ?? null } };
     },
   });
   return [
-    order('isolate', 'Open the circuit breakers of a key or of all, until they are reset', (...given) =>
-      service.isolate(...given),
+    order(
+      'isolate',
+      'Open the circuit breakers of a key or of all, until they are reset, also across restarts',
     ),
-    order('reset', 'Close the circuit breakers of a key or of all', (...given) => service.reset(...given)),
+    order('reset', 'Close the circuit breakers of a key or of all'),
   ];
 }
 

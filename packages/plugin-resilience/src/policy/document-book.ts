@@ -4,19 +4,17 @@
 
 import { errorMessage, isDwError } from '@datawarehouse/sdk';
 import type { IPersistentBackingStore, Logger } from '@datawarehouse/sdk';
-import { policiesBusy, policiesExhausted, policyNotRemovable, policyUnknown } from '../errors.js';
+import { policiesExhausted, policyNotRemovable, policyUnknown } from '../errors.js';
 import type { PolicyDocument } from './document.js';
 import { readPolicyDocument } from './document.js';
 import type { LintFinding } from './linter.js';
 import { refuseUnworkable } from './linter.js';
+import { TurnQueue } from './turn-queue.js';
 
 /** Where a policy comes from, in rising order: each wins over those before it. */
 export type PolicySource = 'shipped' | 'configured' | 'run-time';
 
 const SOURCES: readonly PolicySource[] = ['run-time', 'configured', 'shipped'];
-
-/** Changes that wait for the disk. People make them, one at a time; a program that makes more is told to slow down. */
-const MAX_WAITING = 64;
 
 /** A policy as it was given. */
 export interface KeptPolicy {
@@ -57,6 +55,8 @@ export interface PolicyBookOptions {
   readonly wallTime: () => number;
   /** What is made of a document that was read, before it is put in force: the limits of the day. */
   readonly adjust?: (document: PolicyDocument, given: unknown) => PolicyDocument;
+  /** Called before a policy goes for good: what is kept of it elsewhere goes, too. */
+  readonly goes?: (name: string) => Promise<void>;
   /** Most policies that there may be. */
   readonly maxPolicies: () => number;
 }
@@ -68,8 +68,7 @@ export class PolicyBook {
   );
   /** Names whose policy on disk could not be used, with why. */
   private readonly unusable = new Map<string, string>();
-  private turn: Promise<unknown> = Promise.resolve();
-  private waiting = 0;
+  private readonly turns = new TurnQueue();
 
   constructor(private readonly options: PolicyBookOptions) {}
 
@@ -135,7 +134,7 @@ export class PolicyBook {
    * @throws DwError `policy-invalid`, `policies-exhausted`, `policies-busy`; what the store throws. Then nothing has changed.
    */
   set(given: unknown, by: string): Promise<PolicyChange> {
-    return this.inTurn(async () => {
+    return this.turns.run(async () => {
       const document = this.read(given);
       const { name } = document;
       const warnings = refuseUnworkable(document);
@@ -164,12 +163,14 @@ export class PolicyBook {
    * @throws DwError `policy-unknown`, `policy-not-removable`; what the store throws.
    */
   remove(name: string, by: string): Promise<PolicyChange> {
-    return this.inTurn(async () => {
+    return this.turns.run(async () => {
       const inForce = this.find(name);
       if (!this.unusable.has(name)) {
         const { source } = this.kept(name);
         if (source !== 'run-time') throw policyNotRemovable(name, source);
       }
+      const goes = !this.layer('configured').has(name) && !this.layer('shipped').has(name);
+      if (goes) await this.options.goes?.(name);
       await this.options.store.deleteAsync(this.options.path(name));
       this.layer('run-time').delete(name);
       this.unusable.delete(name);
@@ -217,17 +218,5 @@ export class PolicyBook {
 
   private layer(source: PolicySource): Map<string, KeptPolicy> {
     return this.layers.get(source) as Map<string, KeptPolicy>;
-  }
-
-  /** One change after the other, so that the disk and what is in force never tell two stories. */
-  private inTurn<T>(change: () => Promise<T>): Promise<T> {
-    if (this.waiting >= MAX_WAITING) return Promise.reject(policiesBusy(MAX_WAITING));
-    this.waiting++;
-    const mine = this.turn.then(change, change);
-    this.turn = mine.then(
-      () => void this.waiting--,
-      () => void this.waiting--,
-    );
-    return mine;
   }
 }
