@@ -8,18 +8,17 @@ export interface DeadlineOwner {
   timeIsOver(deadline: CallDeadline): void;
 }
 
-/** One call's deadline at the timeout in place `at`. Set anew for each entry. */
+/** One call's deadline at the timeout in place `at`. Another call's when this one has left. */
 export class CallDeadline extends Deadline {
+  /** The call that is inside. */
+  call: Call | undefined = undefined;
+  at = 0;
   /** What the call was given for this entry; changes of the options do not touch it. */
   timeoutMs = 0;
   /** The action was told that its time is over, and the call waits for it with this error. */
   told: unknown = undefined;
 
-  constructor(
-    private readonly owner: DeadlineOwner,
-    readonly call: Call,
-    readonly at: number,
-  ) {
+  constructor(private readonly owner: DeadlineOwner) {
     super();
   }
 

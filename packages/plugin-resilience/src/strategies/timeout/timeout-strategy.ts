@@ -12,11 +12,16 @@ import { CallDeadline } from './call-deadline.js';
 import type { DeadlineOwner } from './call-deadline.js';
 import type { TimeoutOptions } from './timeout-options.js';
 
+/** More deadlines than this are not kept for use: they are for the calls under way at once, not for a burst. */
+const MOST_KEPT = 256;
+
 /** The timeout of a policy. Stateless but for the calls inside: all keys share one layer. */
 export class TimeoutStrategy implements Strategy<TimeoutOptions>, Layer, DeadlineOwner {
   readonly type = 'timeout';
   readonly givesUp = true;
   private readonly deadlines: Deadlines;
+  /** Deadlines of calls that have left, to be used again: a call makes none of its own. */
+  private readonly free: CallDeadline[] = [];
   /** Calls whose time was over. */
   private timeouts = 0;
   /** Of these, calls whose action was told and waited for. */
@@ -57,29 +62,37 @@ export class TimeoutStrategy implements Strategy<TimeoutOptions>, Layer, Deadlin
 
   enter(call: Call, at: number): Step {
     const { timeoutMs } = this.options;
-    const known = call.notes[at] as CallDeadline | undefined;
-    const deadline = known ?? new CallDeadline(this, call, at);
-    if (known === undefined) call.notes[at] = deadline;
+    const deadline = this.free.pop() ?? new CallDeadline(this);
+    call.notes[at] = deadline;
+    deadline.call = call;
+    deadline.at = at;
     deadline.timeoutMs = timeoutMs;
-    deadline.told = undefined;
     this.deadlines.set(deadline, timeoutMs);
     return 'in';
   }
 
   leave(call: Call, at: number): Step {
-    const deadline = call.notes[at] as CallDeadline;
-    deadline.clear();
-    if (deadline.told === undefined) return 'out';
-    if (call.failed) call.fail(deadline.told);
+    const told = this.release(call, at);
+    if (told === undefined) return 'out';
+    if (call.failed) call.fail(told);
     else this.lateSuccesses++;
-    deadline.told = undefined;
     return 'out';
   }
 
   abandon(call: Call, at: number): void {
+    this.release(call, at);
+  }
+
+  /** The call is not inside any more. @returns what it was told. */
+  private release(call: Call, at: number): unknown {
     const deadline = call.notes[at] as CallDeadline;
+    const { told } = deadline;
     deadline.clear();
+    call.notes[at] = undefined;
+    deadline.call = undefined;
     deadline.told = undefined;
+    if (this.free.length < MOST_KEPT) this.free.push(deadline);
+    return told;
   }
 
   idle(): boolean {
@@ -88,6 +101,7 @@ export class TimeoutStrategy implements Strategy<TimeoutOptions>, Layer, Deadlin
 
   timeIsOver(deadline: CallDeadline): void {
     const { call, at, timeoutMs } = deadline;
+    if (call === undefined) return;
     const { dryRun, mode } = this.options;
     this.context.report({
       kind: 'acted',
