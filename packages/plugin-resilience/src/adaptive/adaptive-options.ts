@@ -21,7 +21,7 @@ export const ADAPTIVE_OPTIONS = Type.Object(
     criticalErrorRate: rate(0.05, 'above this average error rate a breaker tolerates less'),
     failuresUp: factor(1.1, 1, 10, 'factor of the failure threshold when healthy; rounded up'),
     failuresDown: factor(0.8, 0.1, 1, 'factor of the failure threshold when critical; rounded down'),
-    minFailures: whole(2, 1, 1_000_000, 'lowest failure threshold'),
+    minFailures: whole(2, 1, 1_000_000, 'lowest failure threshold, of breakers that count failures in a row'),
     maxFailures: whole(50, 1, 1_000_000, 'highest failure threshold'),
     fastRecoveryMs: whole(5_000, 1, 3_600_000, 'recovery below this is fast: the break becomes shorter'),
     slowRecoveryMs: whole(30_000, 1, 3_600_000, 'recovery above this is slow: the break becomes longer'),

@@ -97,6 +97,20 @@ describe('a closed breaker', () => {
     expect(layer.transitions[0]?.reason).toBe('2 of 4 calls were slow');
   });
 
+  it('does not call a call slow whose time was not taken when it began', () => {
+    const { begin, clock, configure, state, strategy } = testBreaker();
+    const calls = [begin(), begin()];
+    clock.advance(1_000);
+    configure({ slowCallMs: 10 });
+    for (const call of calls) call.succeed();
+    const timed = begin();
+    configure({ slowCallMs: 0 });
+    clock.advance(1_000);
+    timed.succeed();
+    expect(state()).toBe('closed');
+    expect(strategy.counters()).toMatchObject({ slow: 0, succeeded: 3 });
+  });
+
   it('counts slow calls as failures in a row', () => {
     const { begin, clock, state, strategy } = testBreaker({ slowCallMs: 100 });
     const calls = [begin(), begin()];

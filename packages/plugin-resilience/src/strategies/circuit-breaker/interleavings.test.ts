@@ -158,6 +158,7 @@ describe('every interleaving through half-open', () => {
   }
 
   for (const limits of [
+    { halfOpenProbes: 1, successesToClose: 1 },
     { halfOpenProbes: 1, successesToClose: 2 },
     { halfOpenProbes: 2, successesToClose: 2 },
   ]) {
