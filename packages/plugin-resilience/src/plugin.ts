@@ -102,10 +102,10 @@ export class UltimateResiliencePlugin extends ResiliencePluginBase {
       bus,
       maxEvents: () => scaling.current.maxReportedEvents,
     });
-    service.listen(reporter.listener);
+    service.listenToChanges(reporter.listener);
     const sharing = new CircuitSharing({
       nodeId: context.node.nodeId,
-      events: service,
+      events: { listen: (listener) => service.listenToChanges(listener) },
       breakers: serviceBreakers(service),
       bus,
       transport: context.services.tryGet(PEER_TRANSPORT),

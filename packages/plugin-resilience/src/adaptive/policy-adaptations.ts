@@ -9,7 +9,7 @@ import { AdaptiveThresholds } from './adaptive-thresholds.js';
 
 /** What {@link PolicyAdaptations} needs. */
 export interface PolicyAdaptationsOptions {
-  readonly service: Pick<ResilienceService, 'policy' | 'listen' | 'events'>;
+  readonly service: Pick<ResilienceService, 'policy' | 'listenToChanges' | 'events'>;
   readonly clock: Clock;
   /** Of policies whose document does not say; undefined: they do not adapt. */
   readonly preset: AdaptiveOptions | undefined;
@@ -69,7 +69,7 @@ export class PolicyAdaptations implements Disposable {
       policies: () => [service.policy(name)],
       events: {
         listen: (listener) =>
-          service.listen((event) => {
+          service.listenToChanges((event) => {
             if (event.policy === name) listener(event);
           }),
       },

@@ -8,6 +8,8 @@ export type { CircuitState, ResilienceEvent, ResilienceListener } from '@datawar
 
 /** Events that wait for the listeners; more are counted as lost. A turn that makes more has told enough. */
 const MAX_WAITING = 1_024;
+/** The same for changes of state, which what was done to single calls must not crowd out. */
+const MAX_WAITING_CHANGES = 16_384;
 
 /** Passes events on to listeners. */
 export class EventSink {
@@ -17,6 +19,7 @@ export class EventSink {
   listenerFailures = 0;
   private waiting: ResilienceEvent[] = [];
   private readonly listeners = new Set<ResilienceListener>();
+  private readonly changeListeners = new Set<ResilienceListener>();
 
   /** @param failed Told what a listener threw. */
   constructor(private readonly failed: (message: string) => void) {}
@@ -27,14 +30,24 @@ export class EventSink {
     return { [Symbol.dispose]: () => void this.listeners.delete(listener) };
   }
 
+  /**
+   * Calls `listener` with what changes state, and not with what was done to single calls: that is not even kept when
+   * nobody else listens to it, so that a storm of rejections costs its callers nothing for this listener's sake.
+   */
+  listenToChanges(listener: ResilienceListener): Disposable {
+    this.changeListeners.add(listener);
+    return { [Symbol.dispose]: () => void this.changeListeners.delete(listener) };
+  }
+
   /** Whether anybody listens. What is told otherwise need not be made. */
   get heard(): boolean {
-    return this.listeners.size > 0;
+    return this.listeners.size > 0 || this.changeListeners.size > 0;
   }
 
   report(event: ResilienceEvent): void {
-    if (this.listeners.size === 0) return;
-    if (this.waiting.length === MAX_WAITING) {
+    const isChange = event.kind !== 'acted';
+    if (this.listeners.size === 0 && !(isChange && this.changeListeners.size > 0)) return;
+    if (this.waiting.length >= (isChange ? MAX_WAITING_CHANGES : MAX_WAITING)) {
       this.lost++;
       return;
     }
@@ -45,14 +58,18 @@ export class EventSink {
     const events = this.waiting;
     this.waiting = [];
     for (const event of events) {
-      for (const listener of this.listeners) {
-        try {
-          listener(event);
-        } catch (thrown) {
-          this.listenerFailures++;
-          this.failed(errorMessage(thrown));
-        }
-      }
+      for (const listener of this.listeners) this.call(listener, event);
+      if (event.kind === 'acted') continue;
+      for (const listener of this.changeListeners) this.call(listener, event);
+    }
+  }
+
+  private call(listener: ResilienceListener, event: ResilienceEvent): void {
+    try {
+      listener(event);
+    } catch (thrown) {
+      this.listenerFailures++;
+      this.failed(errorMessage(thrown));
     }
   }
 }

@@ -88,6 +88,11 @@ export class ResilienceService implements IResilience {
     return this.events.listen(listener);
   }
 
+  /** As {@link listen}, but for what strategies do to single calls. */
+  listenToChanges(listener: ResilienceListener): Disposable {
+    return this.events.listenToChanges(listener);
+  }
+
   /**
    * Sets a policy: a new one, or another document for the one that has this name, whose state is kept. The document was
    * read and checked before. @throws DwError `policy-invalid`, `policies-exhausted`, and nothing has changed.

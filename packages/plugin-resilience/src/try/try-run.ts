@@ -71,7 +71,7 @@ type CallEvent = Extract<TryEvent, { readonly kind: 'call' }>;
 
 /** What a run needs. */
 export interface TryParts {
-  readonly service: Pick<ResilienceService, 'policy' | 'execute' | 'breakers' | 'listen'>;
+  readonly service: Pick<ResilienceService, 'policy' | 'execute' | 'breakers' | 'listenToChanges'>;
   readonly clock: Clock;
   readonly request: TryRequest;
 }
@@ -130,7 +130,7 @@ export class TryRun {
     this.stop.signal.addEventListener('abort', () => {
       for (const wake of this.wakeWriters.splice(0)) wake();
     });
-    const listening = service.listen((event) => {
+    const listening = service.listenToChanges((event) => {
       if (event.kind !== 'circuit-changed' || event.policy !== policy || event.key !== key) return;
       const { strategy, previous, current, reason, breakMs } = event;
       const atMs = clock.now() - this.startedAt;
