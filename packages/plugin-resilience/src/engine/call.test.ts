@@ -1,6 +1,6 @@
 // The engine alone: calls through layers that tests make.
 
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { Action, CallOptions, CallPath, Ending } from './call.js';
 import { Call, callThrough } from './call.js';
 import type { Layer, Step } from './layer.js';
@@ -36,6 +36,8 @@ function pathOf(layers: readonly Layer[], endings: Ending[] = []): CallPath {
 function run<T>(path: CallPath, action: Action<T>, options?: CallOptions): Promise<T> {
   return callThrough(path, '', action, 0, options);
 }
+
+afterEach(() => void vi.unstubAllGlobals());
 
 describe('a call', () => {
   it('goes in through the layers, outermost first, and its outcome comes out in reverse', async () => {
@@ -353,6 +355,64 @@ describe('giving a call up', () => {
     const results = await Promise.allSettled(pending);
     expect(results.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);
     expect(listeners).toBe(1);
+  });
+});
+
+describe('a defect of our own', () => {
+  /** What is thrown in turns of their own. */
+  function thrownLater(): unknown[] {
+    const thrown: unknown[] = [];
+    vi.stubGlobal('queueMicrotask', (task: () => void) => {
+      void Promise.resolve()
+        .then(task)
+        .catch((error: unknown) => thrown.push(error));
+    });
+    return thrown;
+  }
+
+  it('in letting go of a layer keeps neither the others nor other calls from being let go of', async () => {
+    const thrown = thrownLater();
+    const seen: string[] = [];
+    const defect = new Error('a defect');
+    const inner = recording('inner', seen, {
+      abandon: () => {
+        throw defect;
+      },
+    });
+    const controller = new AbortController();
+    const path = pathOf([recording('outer', seen), inner]);
+    const results = [1, 2].map(() =>
+      run(path, () => new Promise(() => {}), { signal: controller.signal }).catch((error: unknown) => error),
+    );
+    const reason = new Error('gone');
+    controller.abort(reason);
+    expect(await Promise.all(results)).toEqual([reason, reason]);
+    expect(seen.filter((line) => line === 'outer abandon')).toHaveLength(2);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(thrown).toEqual([defect, defect]);
+  });
+
+  it('in hearing of the end keeps neither this call nor the next from ending', async () => {
+    const thrown = thrownLater();
+    const defect = new Error('a defect');
+    const waiting: { call: Call; at: number }[] = [];
+    const gate = recording('gate', [], {
+      enter: (call, at) => {
+        waiting.push({ call, at });
+        return 'wait';
+      },
+    });
+    const path: CallPath = {
+      ...pathOf([gate]),
+      ended: () => {
+        throw defect;
+      },
+    };
+    const results = [1, 2].map((n) => run(path, () => n));
+    for (const { call, at } of waiting) call.goIn(at);
+    expect(await Promise.all(results)).toEqual([1, 2]);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(thrown).toEqual([defect, defect]);
   });
 });
 

@@ -2,7 +2,9 @@
 // and no chain of async functions, so that a call that succeeds at once costs one promise, and so that it can be given
 // up from outside at any moment with every layer let go of.
 
+import type { Action, CallOptions, CallPath, Ending } from './call-path.js';
 import { CallerContext } from './caller-context.js';
+import { throwLater } from './defect.js';
 import type { Layer, Step } from './layer.js';
 import { proceed, undisturbed } from './driving.js';
 import { pendingPromise } from './pending-promise.js';
@@ -10,32 +12,7 @@ import { forgetCall, watchSignal } from './signal-watch.js';
 import type { Waiter } from './waiter.js';
 import { isThenable, waiterFor } from './waiter.js';
 
-/** What is called. It is given a signal if it takes an argument. */
-export type Action<T> = (signal: AbortSignal) => PromiseLike<T> | T;
-
-/** How a call ended, as its observer sees it. */
-export type Ending = 'succeeded' | 'failed' | 'cancelled';
-
-/** What a caller may say of one call. */
-export interface CallOptions {
-  /** Gives the call up, wherever it is. */
-  readonly signal?: AbortSignal | undefined;
-  /** Who comes first in queues: higher before lower, first come first served within one. Default 0. */
-  readonly priority?: number | undefined;
-  /** Stands in for the fallback's value: made from the error. */
-  readonly fallback?: ((error: unknown) => unknown) | undefined;
-  /** Calls with equal identities are the same call, where calls are coalesced. Default: the key of the call. */
-  readonly identity?: string | undefined;
-}
-
-/** A row of layers that calls go through. Calls under way keep the row they began with. */
-export interface CallPath {
-  readonly layers: readonly Layer[];
-  /** Whether a layer gives up attempts while the caller still waits, so that attempts need signals of their own. */
-  readonly givesUp: boolean;
-  /** Told once of each call's end. Must not throw. */
-  ended(call: Call, ending: Ending): void;
-}
+export type { Action, CallOptions, CallPath, Ending } from './call-path.js';
 
 const NO_OPTIONS: CallOptions = Object.freeze({});
 /** Of calls that pass no layer. Nobody writes to it. */
@@ -322,7 +299,12 @@ export class Call {
     const { layers } = this.path;
     while (this.depth > lowest) {
       const at = --this.depth;
-      (layers[at] as Layer).abandon(this, at);
+      try {
+        (layers[at] as Layer).abandon(this, at);
+      } catch (error) {
+        // A defect of the layer. The others must be let go of all the same.
+        throwLater(error);
+      }
     }
   }
 
@@ -330,10 +312,14 @@ export class Call {
     this.state = 'ended';
     const { signal } = this.options;
     if (signal !== undefined) forgetCall(signal, this);
-    if (this.floor === 0) this.path.ended(this, ending);
-    if (this.settled !== undefined) this.settled(this);
-    else if (this.failed) this.reject?.(this.value);
+    if (this.failed) this.reject?.(this.value);
     else this.resolve?.(this.value);
+    try {
+      if (this.floor === 0) this.path.ended(this, ending);
+      this.settled?.(this);
+    } catch (error) {
+      throwLater(error);
+    }
   }
 
   /** The caller's promise. Making one that is settled already costs a fraction of making one to settle later. */
