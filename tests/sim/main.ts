@@ -24,6 +24,8 @@ else await many(range(...command.seeds), true);
 
 /** Simulates what the parent sends, until the parent is gone. */
 function serve(): void {
+  // Refusals are answers, made by the thousand. A seed that fails is repeated alone, with stacks.
+  Error.stackTraceLimit = 0;
   process.on('message', (message: { readonly seed: number }) => {
     void (async () => {
       process.send?.(await report(message.seed));

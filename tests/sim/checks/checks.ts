@@ -71,7 +71,7 @@ export class Checks {
       if (life.pausedUntil + CLOCK_LOOK_MS > this.now()) continue;
       const there = engine.group(group.id);
       if (there === undefined || !there.isLeader || there.term >= group.term) continue;
-      const { leaseMs } = there.raft;
+      const { leaseMs } = there;
       if (leaseMs <= CLOCK_LOOK_MS) continue;
       const what = `${node} leads term ${group.term} of ${group.id}; ${other} has a lease for ${leaseMs} ms`;
       throw new Violation('leases never overlap', what);
@@ -82,7 +82,7 @@ export class Checks {
   private noLeaseOfOldTerm(node: string, life: Owner, group: RaftGroup): void {
     const { newestTerm } = this.group(group.id);
     if (group.term >= newestTerm || life.pausedUntil + CLOCK_LOOK_MS > this.now()) return;
-    const { leaseMs } = group.raft;
+    const { leaseMs } = group;
     if (leaseMs <= CLOCK_LOOK_MS) return;
     const what = `${node} holds a lease of term ${group.term} of ${group.id} for ${leaseMs} ms; ${newestTerm} is led`;
     throw new Violation('leases never overlap', what);

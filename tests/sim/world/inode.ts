@@ -11,7 +11,11 @@ export type PowerLoss = 'nothing' | 'everything' | 'any';
 /** A sync that was issued: what it covers. */
 export interface SyncIssue {
   readonly length: number;
-  readonly sectors: readonly { readonly sector: number; readonly version: number; readonly bytes: Buffer }[];
+  /** The sectors, and the number of the write that made each what it was. */
+  readonly sectors: readonly number[];
+  readonly versions: readonly number[];
+  /** What they held, one after another. */
+  readonly bytes: Buffer;
 }
 
 /** A file's content. */
@@ -62,33 +66,33 @@ export class Inode {
 
   /** What a sync that is issued now will have written when it returns. */
   issueSync(): SyncIssue {
-    const sectors = [...this.dirty].map(([sector, version]) => ({
-      sector,
-      version,
-      bytes: Buffer.from(this.seen.subarray(sector * SECTOR, (sector + 1) * SECTOR)),
-    }));
-    return { length: this.seenLength, sectors };
+    const sectors = [...this.dirty.keys()];
+    const bytes = Buffer.allocUnsafe(sectors.length * SECTOR);
+    sectors.forEach((sector, at) => {
+      this.seen.copy(bytes, at * SECTOR, sector * SECTOR, (sector + 1) * SECTOR);
+    });
+    return { length: this.seenLength, sectors, versions: [...this.dirty.values()], bytes };
   }
 
   /** The sync has succeeded. */
-  synced({ length, sectors }: SyncIssue): void {
+  synced({ length, sectors, versions, bytes }: SyncIssue): void {
     this.kept = grown(this.kept, length);
     if (length < this.keptLength) this.kept.fill(0, length, this.keptLength);
     this.keptLength = length;
     this.syncs++;
-    for (const { sector, version, bytes } of sectors) {
+    sectors.forEach((sector, at) => {
       this.syncedBy.set(sector, this.syncs);
-      this.kept = grown(this.kept, sector * SECTOR + bytes.length);
-      this.kept.set(bytes, sector * SECTOR);
-      if (this.dirty.get(sector) === version) this.dirty.delete(sector);
-    }
+      this.kept = grown(this.kept, (sector + 1) * SECTOR);
+      bytes.copy(this.kept, sector * SECTOR, at * SECTOR, (at + 1) * SECTOR);
+      if (this.dirty.get(sector) === versions[at]) this.dirty.delete(sector);
+    });
   }
 
   /** The sync has failed: the system forgets what it did not write, and will not say so again. */
-  syncFailed({ sectors }: SyncIssue): void {
-    for (const { sector, version } of sectors) {
-      if (this.dirty.get(sector) === version) this.dirty.delete(sector);
-    }
+  syncFailed({ sectors, versions }: SyncIssue): void {
+    sectors.forEach((sector, at) => {
+      if (this.dirty.get(sector) === versions[at]) this.dirty.delete(sector);
+    });
   }
 
   /** The power went, and came back. */
@@ -136,9 +140,9 @@ export class Inode {
 /** The buffer, or a longer copy of it with zeros behind. */
 function grown(buffer: Buffer, length: number): Buffer {
   if (length <= buffer.length) return buffer;
-  const longer = Buffer.alloc(
-    Math.max(length, Math.min(2 * buffer.length, buffer.length + 1024 * 1024), SECTOR),
-  );
+  const enough = Math.max(length, Math.min(2 * buffer.length, buffer.length + 1024 * 1024));
+  // Whole sectors.
+  const longer = Buffer.alloc(Math.ceil(enough / SECTOR) * SECTOR);
   buffer.copy(longer);
   return longer;
 }

@@ -18,13 +18,21 @@ export interface Owner {
   pausedUntil: number;
 }
 
-interface SimEvent {
-  at: number;
-  readonly order: number;
-  readonly owner: Owner;
-  readonly what: string;
-  readonly run: () => void;
-  cancelled: boolean;
+/** What is to happen, and the handle by which it is called off. */
+class SimEvent implements TimerHandle {
+  cancelled = false;
+
+  constructor(
+    public at: number,
+    readonly order: number,
+    readonly owner: Owner,
+    readonly what: string,
+    readonly run: () => void,
+  ) {}
+
+  cancel(): void {
+    this.cancelled = true;
+  }
 }
 
 /** The queue of what is to happen. */
@@ -45,20 +53,9 @@ export class Scheduler {
 
   /** Has `run` called `delayMs` from now. `what` names it in the trace. */
   schedule(owner: Owner, delayMs: number, what: string, run: () => void): TimerHandle {
-    const event: SimEvent = {
-      at: this.now + Math.max(0, delayMs),
-      order: this.order++,
-      owner,
-      what,
-      run,
-      cancelled: false,
-    };
+    const event = new SimEvent(this.now + Math.max(0, delayMs), this.order++, owner, what, run);
     this.push(event);
-    return {
-      cancel: () => {
-        event.cancelled = true;
-      },
-    };
+    return event;
   }
 
   /** Resolves after `delayMs`, unless the owner ends first. */

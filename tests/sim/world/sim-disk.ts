@@ -103,19 +103,26 @@ export class SimDisk {
   }
 
   /** Lets a call take its time. `scale` is ms for an ordinary disk. Never returns once the owner has ended. */
-  async take(owner: Owner, what: string, scale: number): Promise<void> {
-    const { slowness, stalledUntil } = this.trouble;
-    const delay = scale * slowness * this.prng.between(0.5, 1.5);
-    const stall = Math.max(0, stalledUntil - this.scheduler.now);
-    await this.scheduler.sleep(owner, delay + stall, what);
+  take(owner: Owner, what: string, scale: number): Promise<void> {
+    return this.scheduler.sleep(owner, this.delay(scale), what);
   }
 
   /** Writes to a file; what is under way when the process ends may get there in part. */
-  async write(owner: Owner, inode: Inode, bytes: Buffer, offset: number, scale: number): Promise<void> {
+  write(owner: Owner, inode: Inode, bytes: Buffer, offset: number, scale: number): Promise<void> {
     const write = { owner, inode, bytes, offset };
     this.underWay.add(write);
-    await this.take(owner, 'write', scale);
-    this.underWay.delete(write);
+    return new Promise((resolve) => {
+      this.scheduler.schedule(owner, this.delay(scale), 'write', () => {
+        this.underWay.delete(write);
+        resolve();
+      });
+    });
+  }
+
+  private delay(scale: number): number {
+    const { slowness, stalledUntil } = this.trouble;
+    const delay = scale * slowness * this.prng.between(0.5, 1.5);
+    return delay + Math.max(0, stalledUntil - this.scheduler.now);
   }
 
   /** A process ended in the middle of its calls. */

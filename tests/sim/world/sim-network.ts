@@ -26,6 +26,8 @@ interface Link {
   /** When the last message of each lane arrives: the next is not before it. */
   readonly busyUntil: Record<TransportLane, number>;
   readonly queued: Record<TransportLane, number>;
+  /** What the trace says of each kind of frame. */
+  readonly label: Readonly<Record<Frame['kind'], string>>;
 }
 
 /** What a message network does on top of losing messages. */
@@ -52,7 +54,7 @@ export class SimNetwork {
     private readonly prng: Prng,
   ) {
     for (const from of nodes) {
-      for (const to of nodes) if (from !== to) this.links.set(`${from} ${to}`, newLink());
+      for (const to of nodes) if (from !== to) this.links.set(`${from} ${to}`, newLink(to));
     }
   }
 
@@ -132,13 +134,7 @@ export class SimNetwork {
     const link = this.link(localId, to);
     if (link.queued[lane] >= LANE_CAPACITY) return false;
     const bytes = 'payload' in frame ? frame.payload : EMPTY;
-    this.trace.add(
-      this.scheduler.now,
-      localId,
-      `send ${frame.kind} to ${to}`,
-      bytes.length,
-      hashBytes(bytes),
-    );
+    this.trace.add(this.scheduler.now, localId, link.label[frame.kind], bytes.length, hashBytes(bytes));
     if (link.cut) return true;
     if (link.loss > 0 && this.prng.chance(link.loss)) {
       if (frame.kind !== 'message') link.holed = true;
@@ -214,8 +210,15 @@ export class SimNetwork {
 
 const EMPTY = new Uint8Array(0);
 
-function newLink(): Link {
+function newLink(to: string): Link {
   return {
+    label: {
+      message: `send message to ${to}`,
+      request: `send request to ${to}`,
+      cancel: `send cancel to ${to}`,
+      reply: `send reply to ${to}`,
+      error: `send error to ${to}`,
+    },
     cut: false,
     loss: 0,
     holed: false,

@@ -1,6 +1,8 @@
 // What happened in a simulation, in order: a running hash always, and the text of each line when it is asked for. Two
 // runs of one seed must agree in every line, so nothing goes in here that differs between processes.
 
+import { crc32 } from '@datawarehouse/sdk';
+
 const PRIME = 0x01000193;
 
 /** The record of a run. */
@@ -65,8 +67,9 @@ export class Trace {
   }
 }
 
-/** A hash of some bytes (FNV-1a). */
+/** A hash of some bytes (FNV-1a, and a checksum made by the machine for more than a few). */
 export function hashBytes(bytes: Uint8Array): number {
+  if (bytes.length > 64) return crc32(bytes);
   let hash = 0x811c9dc5;
   for (let at = 0; at < bytes.length; at++) hash = Math.imul(hash ^ (bytes[at] as number), PRIME);
   return hash >>> 0;

@@ -5,6 +5,7 @@ import type { Clock } from '@datawarehouse/sdk';
 import { entriesBytes } from '../raft/entry-size.js';
 import type { HardState, StorageAppend } from '../raft/types.js';
 import type { GroupWrite, NodeStorage } from '../storage/types.js';
+import { TICK_MS } from './election-timeout.js';
 
 /** An append and the replica it belongs to. */
 export interface AppendJob<G extends AppendOwner = AppendOwner> {
@@ -59,6 +60,12 @@ export class DiskWriter<G extends AppendOwner> {
   get stalledMs(): number {
     const oldest = this.inFlight[0];
     return oldest === undefined ? 0 : this.clock.now() - oldest.startedAt;
+  }
+
+  /** Ticks after which the oldest write will have been under way for longer than this; without end when there is none. */
+  ticksToStall(stallMs: number): number {
+    if (this.inFlight.length === 0) return Infinity;
+    return Math.max(1, Math.floor((stallMs - this.stalledMs) / TICK_MS) + 1);
   }
 
   /** Adds an append to the turn's write. */

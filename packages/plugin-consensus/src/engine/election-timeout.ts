@@ -1,6 +1,9 @@
 // How long followers wait for a leader: a multiple of the round-trip times that the transport sees, so that a slow
 // network does not elect without need and a fast one fails over quickly. Pure.
 
+import type { PeerStatus } from '@datawarehouse/sdk';
+import type { EngineLimits } from './engine-limits.js';
+
 /** Before there are round-trip times to go by, long enough for any network. */
 export const START_ELECTION_TIMEOUT_MS = 1_000;
 /** However slow the network, a dead leader is replaced after some such time. */
@@ -28,6 +31,17 @@ export function electionTimeoutMs(
   }
   if (slowest === undefined) return undefined;
   return Math.min(Math.max(minMs, slowest * multiplier), MAX_ELECTION_TIMEOUT_MS);
+}
+
+/** The election timeout that limits and the round-trip times to peers ask for. */
+export function nextElectionTimeoutMs(
+  peers: readonly Pick<PeerStatus, 'rtt'>[],
+  limits: Pick<EngineLimits, 'minElectionTimeoutMs' | 'electionTimeoutMultiplier'>,
+): number {
+  const { minElectionTimeoutMs: least, electionTimeoutMultiplier } = limits;
+  const rtts = peers.map((peer) => peer.rtt);
+  const measured = electionTimeoutMs(rtts, least, electionTimeoutMultiplier);
+  return measured ?? Math.max(START_ELECTION_TIMEOUT_MS, least);
 }
 
 /** Ticks of an election timeout, and of the heartbeats of which at least three fit in it. */

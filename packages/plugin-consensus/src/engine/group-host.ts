@@ -4,11 +4,12 @@ import type { Clock, DwError, Logger } from '@datawarehouse/sdk';
 import type { Message, StorageAppend } from '../raft/types.js';
 import type { StateFactory } from '../state/replicated-state.js';
 import type { EngineLimits } from './engine-limits.js';
+import type { TickCounter } from './group-ticks.js';
 import type { ProposalBudget } from './proposal.js';
 import type { RaftGroup } from './raft-group.js';
 
 /** What a group needs of its node. */
-export interface GroupHost {
+export interface GroupHost extends TickCounter {
   readonly nodeId: string;
   /** Unlike that of any earlier life of the node. */
   readonly incarnation: string;

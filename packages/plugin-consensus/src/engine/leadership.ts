@@ -42,13 +42,18 @@ export class Leadership {
   }
 }
 
-/** Whether any of these groups is led from here while another node could lead it. */
-export function leadsAny(groups: readonly RaftGroup[]): boolean {
-  return groups.some((group) => group.isLeader && group.raft.conf.voters.length > 1);
+/**
+ * Begins to hand over the leadership of all groups that are led from here while another node could lead them.
+ * @returns whether there was one.
+ */
+export function handOverAll(groups: readonly RaftGroup[]): boolean {
+  if (!groups.some((group) => group.isLeader && group.raft.conf.voters.length > 1)) return false;
+  for (const group of groups) handOver(group);
+  return true;
 }
 
 /** Begins to hand leadership over, if the group is led from here and somebody can take it. */
-export function handOver(group: RaftGroup): void {
+function handOver(group: RaftGroup): void {
   if (!group.isLeader || group.raft.transferTarget !== undefined) return;
   const to = group.bestSuccessor();
   if (to === undefined) return;

@@ -9,7 +9,7 @@ export const LEASE_TIMES: LeaseConfig = {
   promiseMs: 140,
   // No clock that is fit for use runs a tenth faster than another.
   driftMargin: 0.1,
-  // Ticks come every 10 ms and set the time; beyond this the process stood still.
-  maxPauseMs: 60,
+  // A leader sets the time at least every 50 ms; beyond this the process stood still.
+  maxPauseMs: 100,
   refuseVotesAfterStart: true,
 };

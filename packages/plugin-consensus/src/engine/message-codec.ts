@@ -92,7 +92,7 @@ export class MessageFrame {
 
   /** The frame. Add nothing after it. */
   finish(): readonly Uint8Array[] {
-    this.cut();
+    if (this.writer.length > 0) this.parts.push(this.writer.finish());
     return this.parts;
   }
 

@@ -19,22 +19,20 @@ import {
 import { type GroupPlacement, bootstrapConf } from '../groups/placement.js';
 import { makeMessage } from '../raft/message.js';
 import type { ConfState, Message, Snapshot, SnapshotMetadata, StorageAppend } from '../raft/types.js';
-import { machineUnknown } from '../state/errors.js';
-import { KeyValueState } from '../state/key-value-state.js';
-import type { StateFactory } from '../state/replicated-state.js';
 import { KEY_VALUE_MACHINE } from '../state/replicated-state.js';
 import type { SnapshotShape } from '../storage/snapshot-format.js';
 import type { GroupStorage, SnapshotSink } from '../storage/types.js';
 import { DiskWriter } from './disk-writer.js';
-import { START_ELECTION_TIMEOUT_MS, electionTimeoutMs, ticksFor } from './election-timeout.js';
+import { START_ELECTION_TIMEOUT_MS, nextElectionTimeoutMs, ticksFor } from './election-timeout.js';
 import type { EngineLimits } from './engine-limits.js';
 import type { EngineOptions } from './engine-options.js';
 import { LatencyHistogram } from './latency-histogram.js';
-import { handOver, Leadership, leadsAny } from './leadership.js';
+import { Leadership, handOverAll } from './leadership.js';
+import { hasMachine, machineOf } from './known-machines.js';
 import { OPEN_GATE, type PeerGate } from './peer-gate.js';
 import { PeerOutbox, RAFT_CHANNEL } from './peer-outbox.js';
 import { ProposalBudget } from './proposal.js';
-import type { GroupHost, GroupOptions } from './group-host.js';
+import type { GroupHost } from './group-host.js';
 import { RaftGroup } from './raft-group.js';
 import { RaftInbox } from './raft-inbox.js';
 import { Replicas } from './replicas.js';
@@ -46,6 +44,8 @@ import { TickSource } from './tick-source.js';
 /** Ms of applying in one turn. */
 const APPLY_SLICE_MS = 4;
 const SWEEP_MS = 100;
+/** A node without groups looks around this often. */
+const MAX_TICKS = 50;
 /** How often the election timeout follows the round-trip times. */
 const RETUNE_MS = 30_000;
 /** Bytes that one leader proposes ahead of what is applied. */
@@ -55,7 +55,6 @@ const DRAIN_TIMEOUTS = 3;
 const PAUSE_MS = 10;
 /** Codes that say that a group's own files are damaged. */
 const DAMAGE = new Set(['raft-group-damaged', 'raft-log-damaged', 'snapshot-damaged']);
-const createKeyValues: StateFactory = () => new KeyValueState();
 
 /** Drives the Raft groups of one node. */
 export class MultiRaftEngine implements GroupHost {
@@ -72,7 +71,7 @@ export class MultiRaftEngine implements GroupHost {
   private readonly gate: PeerGate;
   private dirty = new Set<RaftGroup>();
   private readonly outbox: PeerOutbox;
-  private readonly ticks: TickSource;
+  private readonly tickSource: TickSource;
   private readonly sender: SnapshotSender;
   private readonly receiver: SnapshotReceiver;
   private readonly disposables: Disposable[] = [];
@@ -99,7 +98,7 @@ export class MultiRaftEngine implements GroupHost {
     this.inbox = new RaftInbox(nodeId, log, (id, message) => this.replicas.get(id)?.step(message));
     this.leadership = new Leadership(nodeId, transport, this.gate);
     this.outbox = new PeerOutbox(transport, (peer, id) => this.replicas.get(id)?.reportUnreachable(peer));
-    this.ticks = new TickSource(clock, (count) => this.tick(count));
+    this.tickSource = new TickSource(clock, () => this.tick());
     this.sender = new SnapshotSender(transport, log, clock, options.limits, (id, peer, ok) => {
       this.replicas.get(id)?.reportSnapshot(peer, ok);
     });
@@ -118,6 +117,7 @@ export class MultiRaftEngine implements GroupHost {
         for (const { group, append } of jobs)
           if (this.replicas.get(group.id) === group) group.durable(append);
         this.outbox.flush();
+        if (this.outbox.holds) this.tickSource.at(0);
       },
       (error) => this.storageFailed(error),
     );
@@ -146,6 +146,10 @@ export class MultiRaftEngine implements GroupHost {
     return this.timeoutMs;
   }
 
+  get ticks(): number {
+    return this.tickSource.passed;
+  }
+
   /** Why the storage failed; undefined while it works. */
   get failure(): DwError | undefined {
     return this.storageFailure;
@@ -157,7 +161,7 @@ export class MultiRaftEngine implements GroupHost {
       lostFrames: this.outbox.lost,
       appendsSent: this.outbox.appends,
       malformedFrames: this.inbox.malformedFrames,
-      stalls: this.ticks.stalls,
+      stalls: this.tickSource.stalls,
       snapshotsSent: this.sender.sent,
       snapshotBytesSent: this.sender.bytes,
       snapshotTransfers: this.sender.transfers + this.receiver.size,
@@ -183,13 +187,13 @@ export class MultiRaftEngine implements GroupHost {
     const known = new Set(this.options.storage.groupIds);
     for (const placement of placements) {
       if (!placement.voters.includes(this.nodeId) && !known.has(placement.id)) continue;
-      if (this.hasMachine(placement.machine)) await this.openOrLeave(placement);
+      if (hasMachine(this.options.machines, placement.machine)) await this.openOrLeave(placement);
       else this.log.warn({ group: placement.id }, 'the group waits for its state machine to be registered');
     }
     this.listen();
     this.state = 'running';
     this.nextRetune = this.clock.now() + RETUNE_MS;
-    this.ticks.start();
+    this.tickSource.start();
     for (const group of this.replicas.all()) this.wake(group);
     this.leadership.campaignWherePreferred();
   }
@@ -243,17 +247,14 @@ export class MultiRaftEngine implements GroupHost {
     this.state = 'draining';
     while (!signal.aborted && this.budget.count > 0) await this.pause();
     const until = this.clock.now() + DRAIN_TIMEOUTS * this.timeoutMs;
-    while (!signal.aborted && this.clock.now() < until && leadsAny(this.all())) {
-      for (const group of this.all()) handOver(group);
-      await this.pause();
-    }
+    while (!signal.aborted && this.clock.now() < until && handOverAll(this.all())) await this.pause();
   }
 
   /** Stops everything, fails who waits, and writes what was left for later. Does not close the storage. */
   async stop(): Promise<void> {
     if (this.state === 'stopped') return;
     this.state = 'stopped';
-    this.ticks.stop();
+    this.tickSource.stop();
     this.sender.stop();
     this.receiver.stop();
     for (const disposable of this.disposables.splice(0).toReversed()) disposable[Symbol.dispose]();
@@ -271,6 +272,10 @@ export class MultiRaftEngine implements GroupHost {
   /** A peer takes this node's messages from now on, and this node the peer's. */
   peerAgreed(): void {
     this.leadership.campaignWherePreferred();
+  }
+
+  tickAt(tick: number): void {
+    this.tickSource.at(tick);
   }
 
   nextProposalId(): number {
@@ -330,16 +335,6 @@ export class MultiRaftEngine implements GroupHost {
     this.options.onLeaderChanged?.(group);
   }
 
-  private hasMachine(name = KEY_VALUE_MACHINE): boolean {
-    return name === KEY_VALUE_MACHINE || this.options.machines?.has(name) === true;
-  }
-
-  private machine(name: string): GroupOptions['machine'] {
-    const create = name === KEY_VALUE_MACHINE ? createKeyValues : this.options.machines?.get(name);
-    if (create === undefined) throw machineUnknown(name);
-    return { name, create };
-  }
-
   /** Opens a group, unless its files are damaged: that is its own affair, and the others serve. */
   private async openOrLeave(placement: GroupPlacement): Promise<void> {
     try {
@@ -356,7 +351,7 @@ export class MultiRaftEngine implements GroupHost {
       random: this.options.random ?? Math.random,
       maxUncommittedBytes: MAX_UNCOMMITTED_BYTES,
       voteFloor: this.options.voteFloor?.(id) ?? 0,
-      machine: this.machine(machine),
+      machine: machineOf(this.options.machines, machine),
     });
   }
 
@@ -390,6 +385,8 @@ export class MultiRaftEngine implements GroupHost {
     this.outbox.flush();
     this.disk.flush();
     this.applySome(now);
+    if (this.outbox.holds) this.tickSource.at(0);
+    this.tickSource.at(this.ticks + this.disk.ticksToStall(this.timeoutMs));
   }
 
   private applySome(now: number): void {
@@ -401,13 +398,23 @@ export class MultiRaftEngine implements GroupHost {
     }
   }
 
-  private tick(count: number): void {
-    if (this.storageFailure !== undefined) return;
-    const now = this.clock.now();
+  /** Does what is due. @returns in how many ticks there is more to do. */
+  private tick(): number {
+    const { ticks } = this;
     const stalled = this.disk.stalledMs > this.timeoutMs;
-    for (const group of this.replicas.all()) group.tick(count, stalled);
+    for (const group of this.replicas.all()) if (stalled || group.due <= ticks) group.tick(stalled);
     this.outbox.release();
-    this.outbox.flush();
+    this.sweep(this.clock.now());
+    // What the tick brought goes out with it, and not a turn of the event loop later.
+    this.scheduled?.cancel();
+    this.turn();
+    if (stalled || this.outbox.holds) return 1;
+    let next = Math.min(MAX_TICKS, this.disk.ticksToStall(this.timeoutMs));
+    for (const group of this.replicas.all()) next = Math.min(next, group.due - ticks);
+    return next;
+  }
+
+  private sweep(now: number): void {
     if (now < this.nextSweep) return;
     this.nextSweep = now + SWEEP_MS;
     for (const group of this.replicas.all()) group.sweep(now);
@@ -424,11 +431,7 @@ export class MultiRaftEngine implements GroupHost {
 
   /** Adopts the election timeout that limits and round-trip times ask for now. */
   followRoundTrips(): void {
-    const { minElectionTimeoutMs, electionTimeoutMultiplier } = this.limits;
-    const rtts = this.options.transport.peers().map((peer) => peer.rtt);
-    const next =
-      electionTimeoutMs(rtts, minElectionTimeoutMs, electionTimeoutMultiplier) ??
-      Math.max(START_ELECTION_TIMEOUT_MS, minElectionTimeoutMs);
+    const next = nextElectionTimeoutMs(this.options.transport.peers(), this.limits);
     if (next === this.timeoutMs) return;
     this.timeoutMs = next;
     const { electionTicks, heartbeatTicks } = ticksFor(next);
@@ -476,7 +479,7 @@ export class MultiRaftEngine implements GroupHost {
       { reason: errorMessage(error) },
       'the storage failed: this node takes part in nothing any more',
     );
-    this.ticks.stop();
+    this.tickSource.stop();
     for (const group of this.replicas.all()) {
       group.stop(this.storageFailure, 'the storage of its leader failed');
       this.options.onLeaderChanged?.(group);

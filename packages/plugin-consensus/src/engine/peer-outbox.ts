@@ -47,6 +47,12 @@ export class PeerOutbox {
     return this.appendCount;
   }
 
+  /** Whether something is held back until {@link release}. */
+  get holds(): boolean {
+    for (const messages of this.held.values()) if (messages.size > 0) return true;
+    return false;
+  }
+
   /** Adds a message; it goes out with the next {@link flush}, an append without entries after {@link release}. */
   add(groupId: string, message: Message): void {
     if (message.type === 'append') {

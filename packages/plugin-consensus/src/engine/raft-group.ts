@@ -16,6 +16,7 @@ import type { EntryKind } from './entry-envelope.js';
 import { GroupConf } from './group-conf.js';
 import { makeCore } from './group-core.js';
 import type { GroupHost, GroupOptions } from './group-host.js';
+import { GroupTicks } from './group-ticks.js';
 import { GroupSnapshots, restoreState } from './group-snapshots.js';
 import { bestSuccessor } from './leadership.js';
 import { PendingProposals } from './pending-proposals.js';
@@ -46,6 +47,7 @@ export class RaftGroup {
   private failure: DwError | undefined;
   private stopped: DwError | undefined;
   private readonly stall: DiskStall;
+  private readonly ticks: GroupTicks;
 
   /** Loads the state from the newest snapshot and starts the core. @throws DwError `snapshot-damaged`, `raft-…`. */
   static async open(
@@ -73,6 +75,7 @@ export class RaftGroup {
     this.pending = new PendingProposals(id, host.budget);
     this.reads = new ReadRounds(id, host.incarnation);
     this.core = makeCore(id, host, storage, applied, options);
+    this.ticks = new GroupTicks(this.core, host);
     this.machine = options.machine.name;
     this.members = new GroupConf(storage.initialState().conf);
     this.applier = new Applier(
@@ -106,6 +109,16 @@ export class RaftGroup {
   /** Term, commit index and members as the core sees them. Allocates. */
   get raft(): ReturnType<RaftCore['status']> {
     return this.core.status();
+  }
+
+  /** Ms for which this leader may answer reads alone, by the clock as it is now; 0 when it may not. */
+  get leaseMs(): number {
+    return this.isLeader ? this.core.leaseMsAt(this.host.clock.now()) : 0;
+  }
+
+  /** The tick at which {@link tick} has something to do. */
+  get due(): number {
+    return this.failure === undefined ? this.ticks.due : Infinity;
   }
 
   get isLeader(): boolean {
@@ -196,23 +209,28 @@ export class RaftGroup {
     }
     this.guard(() => {
       this.core.setTime(this.host.clock.now());
+      this.ticks.catchUp();
       this.core.step(message);
     });
     this.wakeIfWanted();
   }
 
   /** Lets time pass. A node whose disk stalls must not stand for elections that it cannot win. */
-  tick(ticks: number, diskStalled: boolean): void {
-    if (this.failure !== undefined || (diskStalled && !this.core.isLeader)) return;
+  tick(diskStalled: boolean): void {
     this.guard(() => {
+      if (diskStalled && !this.core.isLeader) {
+        this.ticks.skip();
+        return;
+      }
       this.core.setTime(this.host.clock.now());
-      for (let n = 0; n < ticks; n++) this.core.tick();
+      this.ticks.run();
       const { clock, electionTimeoutMs } = this.host;
       if (this.core.isLeader && diskStalled) {
         this.stall.leave(this.core, () => this.bestSuccessor(), clock.now(), electionTimeoutMs);
       } else this.stall.over();
     });
     this.wakeIfWanted();
+    this.plan();
   }
 
   /** Tells when entries were applied, and when the group stands still. The listener must not throw. */
@@ -257,16 +275,8 @@ export class RaftGroup {
   /** Follows a new election timeout. */
   setTicks(electionTicks: number, heartbeatTicks: number): void {
     if (this.failure !== undefined) return;
-    const now = this.core.status();
-    if (now.electionTicks === electionTicks && now.heartbeatTicks === heartbeatTicks) return;
-    // Heartbeats must be shorter at every moment between.
-    if (electionTicks > now.heartbeatTicks) {
-      this.core.setElectionTicks(electionTicks);
-      this.core.setHeartbeatTicks(heartbeatTicks);
-    } else {
-      this.core.setHeartbeatTicks(heartbeatTicks);
-      this.core.setElectionTicks(electionTicks);
-    }
+    this.ticks.setLengths(electionTicks, heartbeatTicks);
+    this.plan();
   }
 
   reportUnreachable(peer: string): void {
@@ -283,12 +293,14 @@ export class RaftGroup {
   turn(now: number): void {
     this.guard(() => {
       this.core.setTime(now);
+      this.ticks.catchUp();
       this.appendProposals();
       if (this.reads.wantsRound)
         this.reads.startRound(now, (context, mode) => this.askReadIndex(context, mode));
       for (let n = 0; n < MAX_READIES && this.core.hasReady(); n++) this.takeReady();
     });
     if (this.failure === undefined && this.core.hasReady()) this.host.wake(this);
+    this.plan();
   }
 
   /** Applies entries until the clock passes `until`. @returns whether more are there. */
@@ -298,6 +310,7 @@ export class RaftGroup {
       more = this.applier.run(until);
     });
     this.wakeIfWanted();
+    this.plan();
     return more;
   }
 
@@ -432,6 +445,13 @@ export class RaftGroup {
     if (this.core.hasReady() || this.pending.queued > 0 || this.reads.wantsRound) this.host.wake(this);
   }
 
+  private plan(): void {
+    if (this.failure !== undefined) return;
+    const turn = this.pending.queued > 0 || this.reads.wantsRound;
+    const waits = this.pending.inLog > 0 || this.reads.size > 0;
+    this.ticks.plan(turn ? 'turn' : waits ? 'answer' : 'nothing');
+  }
+
   private release(append: StorageAppend): void {
     this.guard(() => {
       for (const response of append.responses) {
@@ -441,6 +461,7 @@ export class RaftGroup {
     });
     // What was sent goes out with the disk's report, or with the tick.
     this.wakeIfWanted();
+    this.plan();
   }
 
   private async installSnapshot(index: number): Promise<void> {

@@ -26,42 +26,77 @@ describe('the election timeout', () => {
   });
 });
 
-/** A clock whose interval fires only when the test says so: a stalled event loop. */
+/** A clock whose timer fires only when the test says so: a stalled event loop. */
 class StalledClock extends FakeClock {
   fire: () => void = () => undefined;
-  override setInterval(callback: () => void): TimerHandle {
+  override setTimeout(callback: () => void): TimerHandle {
     this.fire = callback;
     return { cancel: () => undefined };
   }
 }
 
 describe('ticks', () => {
-  it('follow the clock when it runs', () => {
+  it('are counted by the clock, and called back for when something is due', () => {
     const clock = new FakeClock();
-    let ticks = 0;
-    const source = new TickSource(clock, (count) => (ticks += count));
+    const calls: number[] = [];
+    const source = new TickSource(clock, () => {
+      calls.push(source.passed);
+      return 30;
+    });
     source.start();
     clock.advance(1_000);
-    expect(ticks).toBe(100);
+    expect(source.passed).toBe(100);
+    expect(calls).toEqual([1, 31, 61, 91]);
+    // Something else turns out to be due earlier, or at once.
+    source.at(105);
+    source.at(110);
+    clock.advance(60);
+    expect(calls.slice(4)).toEqual([105]);
+    source.at(0);
+    clock.advance(10);
+    expect(calls.slice(5)).toEqual([107]);
     source.stop();
     expect(clock.pendingTimers()).toEqual([]);
   });
 
   it('make up for a late timer, but not for a process that was stopped', () => {
     const clock = new StalledClock();
-    let ticks = 0;
-    const source = new TickSource(clock, (count) => (ticks += count));
+    const calls: number[] = [];
+    const source = new TickSource(clock, () => {
+      calls.push(source.passed);
+      return 20;
+    });
     source.start();
     clock.advance(25);
     clock.fire();
-    expect(ticks).toBe(2);
-    clock.advance(5);
+    expect(calls).toEqual([2]);
+    clock.advance(200 + 30);
     clock.fire();
-    expect(ticks).toBe(3);
+    expect(calls).toEqual([2, 25]);
+    // Due at 45. Nothing is done at once: who was stopped has messages to read first.
     clock.advance(60_000);
     clock.fire();
-    expect(ticks).toBe(4);
+    expect(source.passed).toBe(42);
     expect(source.stalls).toBe(1);
+    expect(calls).toEqual([2, 25]);
+    clock.advance(30);
+    clock.fire();
+    expect(calls).toEqual([2, 25, 45]);
+  });
+
+  it('go on, slowly, where every timer is late', () => {
+    const clock = new StalledClock();
+    const calls: number[] = [];
+    const source = new TickSource(clock, () => {
+      calls.push(source.passed);
+      return 20;
+    });
+    source.start();
+    for (let n = 0; n < 30; n++) {
+      clock.advance(300);
+      clock.fire();
+    }
+    expect(calls.length).toBeGreaterThan(5);
   });
 });
 

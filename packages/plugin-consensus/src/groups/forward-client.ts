@@ -72,7 +72,8 @@ export class ForwardClient {
   private readonly outgoing = new Map<string, ForwardRequest[]>();
   private scheduled = false;
   private pendingBytes = 0;
-  private readonly timer: { cancel(): void };
+  /** Set while anybody waits. */
+  private timer: { cancel(): void } | undefined;
   private nextId: number;
 
   constructor(
@@ -85,7 +86,6 @@ export class ForwardClient {
     private readonly calls?: PeerCalls,
   ) {
     this.nextId = firstId;
-    this.timer = clock.setInterval(() => this.expire(), SWEEP_MS);
   }
 
   /** Requests under way. */
@@ -136,6 +136,7 @@ export class ForwardClient {
       const remainingMs = deadline - this.clock.now();
       this.waiting.set(id, { peer, bytes: body.length, expires: deadline + GRACE_MS, resolve, reject });
       this.pendingBytes += body.length;
+      this.sweepLater();
       const queue = this.outgoing.get(peer);
       const request = { id, operation, groupId, remainingMs, mayRelay, body };
       if (queue === undefined) this.outgoing.set(peer, [request]);
@@ -166,7 +167,7 @@ export class ForwardClient {
 
   /** Fails everything under way. */
   stop(): void {
-    this.timer.cancel();
+    this.timer?.cancel();
     for (const requests of this.outgoing.values()) {
       for (const request of requests) this.refuse(request, requestAborted());
     }
@@ -210,6 +211,14 @@ export class ForwardClient {
     if (waiting === undefined) return;
     this.forget(id, waiting);
     waiting.reject(error);
+  }
+
+  private sweepLater(): void {
+    this.timer ??= this.clock.setTimeout(() => {
+      this.timer = undefined;
+      this.expire();
+      if (this.waiting.size > 0) this.sweepLater();
+    }, SWEEP_MS);
   }
 
   private expire(): void {

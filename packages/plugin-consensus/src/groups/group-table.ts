@@ -17,6 +17,7 @@ export class GroupTable {
   private byId: ReadonlyMap<string, GroupPlacement> = new Map();
   private list: readonly GroupPlacement[] = [];
   private keyed: readonly string[] = [];
+  /** Made when it is first asked: it takes a while, and a node may never be asked. */
   private ring: HashRing | undefined;
   private why: () => DwError = groupsUnknown;
 
@@ -42,7 +43,7 @@ export class GroupTable {
     const keyed = placements.filter(holdsKeys).map(({ id }) => id);
     if (keyed.join() === this.keyed.join()) return;
     this.keyed = keyed;
-    this.ring = keyed.length === 0 ? undefined : new HashRing(keyed);
+    this.ring = undefined;
   }
 
   get(id: string): GroupPlacement | undefined {
@@ -69,7 +70,8 @@ export class GroupTable {
    * @throws DwError `groups-unknown` while a node that joins has not learned the groups; `node-retired`.
    */
   groupOf(key: string): string {
-    if (this.ring === undefined) throw this.why();
+    if (this.keyed.length === 0) throw this.why();
+    this.ring ??= new HashRing(this.keyed);
     return this.ring.groupOf(key);
   }
 }

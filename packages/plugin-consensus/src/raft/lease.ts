@@ -105,8 +105,14 @@ export class Lease {
 
   /** Milliseconds for which nobody else can lead; 0 when that is not known. */
   get remainingMs(): number {
+    return this.#now === undefined ? 0 : this.remainingAt(this.#now);
+  }
+
+  /** The same by the clock as it is now, which nobody has set here yet. */
+  remainingAt(now: number): number {
     if (this.#heldFrom === undefined || this.#now === undefined || this.#barred) return 0;
-    return Math.max(0, this.#heldFrom + this.#durationMs - this.#now);
+    if (now - this.#now > (this.#config?.maxPauseMs ?? 0)) return 0;
+    return Math.max(0, this.#heldFrom + this.#durationMs - now);
   }
 
   /** Nothing that was sent so far counts any more. */

@@ -21,7 +21,7 @@ import { holdsLease, takeRead } from './reads.js';
 import { fitsUncommitted } from './replication.js';
 import { statusOf, type RaftStatus } from './status.js';
 import { step } from './step.js';
-import { tick } from './tick.js';
+import { count, tick, ticksToAct } from './tick.js';
 import { startTransfer } from './transfer.js';
 import type { ConfChange, ConfState, Message, NodeId, RaftConfig, ReadMode, Ready, Role } from './types.js';
 
@@ -102,6 +102,23 @@ export class RaftCore {
   /** One tick of time. */
   tick(): void {
     tick(this.#state);
+  }
+
+  /** Ticks until one does more than count; at least 1. Whatever changes the role or hears the leader changes it. */
+  get ticksToAct(): number {
+    return ticksToAct(this.#state);
+  }
+
+  /** Counts ticks that passed unseen, all but the one that does more than count. @returns how many it counted. */
+  countTicks(ticks: number): number {
+    const quiet = Math.min(ticks, ticksToAct(this.#state) - 1);
+    count(this.#state, quiet);
+    return quiet;
+  }
+
+  /** Milliseconds for which nobody else can lead, as {@link RaftStatus.leaseMs}, but by the clock as it is now. */
+  leaseMsAt(nowMs: number): number {
+    return this.#state.lease.remainingAt(nowMs);
   }
 
   /**

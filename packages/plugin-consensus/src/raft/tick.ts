@@ -6,6 +6,24 @@ import { checkQuorum, leaveJointByItself } from './leader.js';
 import type { RaftState } from './raft-state.js';
 import { beat } from './reads.js';
 
+/**
+ * Ticks until one does more than count: at least 1, and without end for a node that may not stand. Counting is all that
+ * those before it do, so whoever knows this need not call at each of them.
+ */
+export function ticksToAct(state: RaftState): number {
+  if (state.role !== 'leader') {
+    return state.promotable ? Math.max(1, state.randomizedElectionTicks - state.electionElapsed) : Infinity;
+  }
+  const toBeat = state.heartbeatTicks - state.heartbeatElapsed;
+  return Math.max(1, Math.min(toBeat, state.electionTicks - state.electionElapsed));
+}
+
+/** Counts ticks, fewer than {@link ticksToAct}. */
+export function count(state: RaftState, ticks: number): void {
+  state.electionElapsed += ticks;
+  if (state.role === 'leader') state.heartbeatElapsed += ticks;
+}
+
 /** One tick. */
 export function tick(state: RaftState): void {
   if (state.role === 'leader') tickLeader(state);

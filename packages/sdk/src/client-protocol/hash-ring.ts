@@ -6,6 +6,7 @@ import { keyHash } from './key-hash.js';
 
 /** Points of each group. With 512 the largest of three groups holds about 5 % more than its share. */
 const POINTS_PER_GROUP = 512;
+const MAX_GROUPS = 65_536;
 
 /** Maps keys to groups. Two rings of the same groups agree, in any process. */
 export class HashRing {
@@ -17,16 +18,21 @@ export class HashRing {
   /** @param groups At least one and at most 65 535 group ids; their order means nothing. */
   constructor(groups: readonly string[]) {
     this.groups = groups.toSorted();
-    // Two groups on one point: the first by name has it, in every process.
-    const owners = new Map<number, number>();
+    // A point and its group in one number, so that one sort of plain numbers is all.
+    const owned = new Float64Array(this.groups.length * POINTS_PER_GROUP);
     this.groups.forEach((group, index) => {
       for (let point = 0; point < POINTS_PER_GROUP; point++) {
-        const hash = keyHash(`${group}#${point}`);
-        if (!owners.has(hash)) owners.set(hash, index);
+        owned[index * POINTS_PER_GROUP + point] = keyHash(`${group}#${point}`) * MAX_GROUPS + index;
       }
     });
-    this.points = Uint32Array.from(owners.keys()).sort();
-    this.owners = Uint16Array.from(this.points, (point) => owners.get(point) as number);
+    owned.sort();
+    // Two groups on one point: the first by name has it, in every process.
+    const first = owned.filter(
+      (one, at) =>
+        at === 0 || Math.floor(one / MAX_GROUPS) !== Math.floor((owned[at - 1] as number) / MAX_GROUPS),
+    );
+    this.points = Uint32Array.from(first, (one) => Math.floor(one / MAX_GROUPS));
+    this.owners = Uint16Array.from(first, (one) => one % MAX_GROUPS);
   }
 
   /** The group that owns a key. */

@@ -1,5 +1,5 @@
-// Reads the records of a segment's file in order, up to the first place where there is none. Memory: one window of a
-// mebibyte, or one record if that is larger.
+// Reads the records of a segment's file in order, up to the first place where there is none. Memory: one window of up to
+// a mebibyte, or one record if that is larger.
 
 import type { LogFile } from './log-files.js';
 import { readFully } from './log-files.js';
@@ -15,12 +15,15 @@ import {
 } from './log-format.js';
 
 const WINDOW_BYTES = 1024 * 1024;
+/** The first window; each later one is twice as large. Most files that are looked into hold little. */
+const FIRST_WINDOW_BYTES = 64 * 1024;
 
 /** A window on a file that moves forward. */
 export class FileWindow {
   #bytes = Buffer.alloc(0);
   #view = viewOf(this.#bytes);
   #start = 0;
+  #next = FIRST_WINDOW_BYTES;
 
   constructor(
     private readonly file: Pick<LogFile, 'read'>,
@@ -42,7 +45,8 @@ export class FileWindow {
 
   /** Moves to `offset`. @returns whether `count` bytes are there. */
   async moveTo(offset: number, count: number): Promise<boolean> {
-    const buffer = Buffer.allocUnsafeSlow(Math.max(this.windowBytes, count));
+    const buffer = Buffer.allocUnsafeSlow(Math.max(Math.min(this.#next, this.windowBytes), count));
+    this.#next *= 2;
     const filled = await readFully(this.file, buffer, offset);
     this.#bytes = buffer.subarray(0, filled);
     this.#view = viewOf(this.#bytes);
