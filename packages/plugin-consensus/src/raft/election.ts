@@ -102,7 +102,9 @@ export function handleVoteResponse(state: RaftState, message: Message): void {
   } else if (result === 'won') {
     if (state.role === 'pre-candidate') {
       campaign(state, 'election');
-    } else {
+    } else if (state.tracker.hasVoted(state.id)) {
+      // Not before its own vote is on disk: a leader that forgot its term in a crash would be elected in it once more, by
+      // the same votes, and write other entries at the same places.
       becomeLeader(state);
       broadcastAppend(state);
     }

@@ -181,6 +181,22 @@ describe('safety of the core', () => {
     expect(network.core('a').isLeader).toBe(false);
   });
 
+  it('a candidate whose own vote is not on its disk does not lead: after a crash it would be elected in that term again', () => {
+    const network = new Network(['a', 'b', 'c']);
+    const core = network.core('a');
+    core.campaign();
+    const ready = core.ready();
+    const requests = ready.messages.filter(({ type }) => type === 'vote');
+    expect(requests).toHaveLength(2);
+    for (const { to } of requests) {
+      core.step(makeMessage({ type: 'vote-response', from: to, to: 'a', term: 1 }));
+    }
+    expect(core.role).toBe('candidate');
+    network.storage('a').write(ready.append ?? { hardState: undefined, entries: [], snapshot: undefined });
+    for (const response of ready.append?.responses ?? []) core.step(response);
+    expect(core.role).toBe('leader');
+  });
+
   it('a node that is no member of its own group never leads', () => {
     const network = new Network(['b']);
     const core = network.start('a', new MemoryStorage(confOf(['b'])));

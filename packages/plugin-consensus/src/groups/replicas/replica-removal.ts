@@ -11,7 +11,7 @@ import type { GroupTurns } from './group-turns.js';
 import type { ReplicaClient } from './replica-client.js';
 import type { ReplicaRecords } from './replica-records.js';
 
-/** A replica without a leader asks only after so long: elections come and go. */
+/** A replica without a leader, or that is no member by its own log, asks only after so long: elections come and go. */
 const LEADERLESS_MS = 10_000;
 const LOOK_MS = 5_000;
 /** Peers that are asked in one look. */
@@ -104,7 +104,9 @@ export class ReplicaRemoval {
     for (const id of this.leaderlessSince.keys()) if (!open.has(id)) this.leaderlessSince.delete(id);
     const peers = client.connected();
     for (const group of engine.all()) {
-      if (group.leader !== undefined || group.failed !== undefined) {
+      // One that has seen its own removal hears of no leader again, and holds the last one for the leader for ever.
+      const isMember = membersOf(group.conf).includes(engine.nodeId);
+      if ((group.leader !== undefined && isMember) || group.failed !== undefined) {
         this.leaderlessSince.delete(group.id);
         continue;
       }

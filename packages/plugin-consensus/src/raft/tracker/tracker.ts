@@ -116,6 +116,11 @@ export class Tracker {
     this.#votes.clear();
   }
 
+  /** Whether the answer of a voter is known. */
+  hasVoted(id: NodeId): boolean {
+    return this.#votes.has(id);
+  }
+
   /** Notes a vote; the first one of a member stands, and a stranger has none. */
   recordVote(id: NodeId, granted: boolean): void {
     if (!this.config.voters.has(id) || this.#votes.has(id)) return;
