@@ -249,7 +249,9 @@ class World {
     this.clients.stop();
     await this.until('clients end', deadline, () => this.clients.idle);
     if (this.operator !== undefined) await this.comeAndGone(this.operator, deadline + PROGRESS_MS);
-    await this.readEverything(healthy, deadline + PROGRESS_MS);
+    // One that retired while it was down was told by nobody, and each read there takes its whole time to fail.
+    const members = healthy.filter(({ id }) => this.operator?.retires(id) !== true);
+    await this.readEverything(members, deadline + PROGRESS_MS);
     await this.until('replicas agree', deadline + 2 * PROGRESS_MS, () => this.replicasAgree(healthy));
   }
 
