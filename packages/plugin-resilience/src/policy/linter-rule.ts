@@ -9,6 +9,8 @@ export type LintSeverity = 'error' | 'warning';
 
 /** A policy as rules see it. */
 export interface Linted {
+  /** Whether its document asks for thresholds that move by themselves. */
+  readonly adapts: boolean;
   /** All strategies, outermost first. */
   readonly all: readonly StrategyView[];
   /** Those that act: not on a dry run. */

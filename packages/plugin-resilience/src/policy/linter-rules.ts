@@ -157,6 +157,16 @@ const OUTCOME_RULES: readonly LintRule[] = [
         : [],
   },
   {
+    id: 'adapts-nothing',
+    severity: 'warning',
+    rule: 'A policy that adapts has a circuit breaker or a bulkhead.',
+    why: 'those are the thresholds that move by themselves',
+    check: ({ adapts, all }) =>
+      adapts && !all.some(({ type }) => type === 'circuit-breaker' || type === 'bulkhead')
+        ? ['it adapts, and has neither a circuit-breaker nor a bulkhead']
+        : [],
+  },
+  {
     id: 'two-breakers',
     severity: 'warning',
     rule: 'There is one circuit breaker around the same attempts.',

@@ -1,5 +1,6 @@
 import { isDwError } from '@datawarehouse/sdk';
 import { describe, expect, it } from 'vitest';
+import { readPolicyDocument } from './document.js';
 import { LINT_RULES } from './linter-rules.js';
 import { lintPolicy, refuseUnworkable } from './linter.js';
 import type { Given } from './policy-views.test.kit.js';
@@ -201,12 +202,24 @@ const rulesOf = (given: readonly Given[]): string[] => lintPolicy(policyOf(...gi
 
 describe('the linter', () => {
   it('has a test for each of its rules', () => {
-    expect(CASES.map(({ rule }) => rule).sort()).toEqual(LINT_RULES.map(({ id }) => id).sort());
+    const tested = [...CASES.map(({ rule }) => rule), 'adapts-nothing'];
+    expect(tested.sort()).toEqual(LINT_RULES.map(({ id }) => id).sort());
   });
 
   it.each(CASES)('$rule fires where it should and nowhere else', ({ rule, fires, quiet }) => {
     for (const given of fires) expect(rulesOf(given), JSON.stringify(given)).toContain(rule);
     for (const given of quiet) expect(rulesOf(given), JSON.stringify(given)).not.toContain(rule);
+  });
+
+  it('warns of a policy that adapts and has nothing to adapt', () => {
+    const lint = (type: string, adaptive: unknown) =>
+      lintPolicy(
+        readPolicyDocument({ name: 'p', adaptive, strategies: [{ type: 'timeout' }, { type }] }),
+      ).map(({ rule }) => rule);
+    expect(lint('fallback', true)).toContain('adapts-nothing');
+    for (const type of ['circuit-breaker', 'bulkhead'])
+      expect(lint(type, true)).not.toContain('adapts-nothing');
+    expect(lint('fallback', false)).not.toContain('adapts-nothing');
   });
 
   it('finds nothing wrong with the order that is recommended', () => {

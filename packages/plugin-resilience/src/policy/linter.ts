@@ -25,6 +25,7 @@ export function lintPolicy(document: PolicyDocument): readonly LintFinding[] {
   // What is on a dry run turns nobody away and ends nothing.
   const strategies = all.filter(({ dryRun }) => dryRun !== true);
   const linted: Linted = {
+    adapts: document.adaptive?.enabled === true,
     all,
     strategies,
     worst: worstCases(strategies, { serverHints: false }),
