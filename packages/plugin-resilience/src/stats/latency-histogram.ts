@@ -22,6 +22,9 @@ export interface LatencySummary {
 export class LatencyHistogram {
   private current = new Uint32Array(BUCKETS);
   private previous = new Uint32Array(BUCKETS);
+  /** Samples in each. */
+  private inCurrent = 0;
+  private inPrevious = 0;
   private endsAt: number;
 
   /** @param now Monotonic time, ms. */
@@ -37,24 +40,25 @@ export class LatencyHistogram {
     if (now >= this.endsAt) this.rotate(now);
     const bucket = bucketOf(ms);
     (this.current[bucket] as number)++;
+    this.inCurrent++;
   }
 
-  /** The quantiles now. Looks at each bucket once. */
+  /** The quantiles now. Looks at each bucket once at most. */
   summary(now: number): LatencySummary {
     if (now >= this.endsAt) this.rotate(now);
     const { current, previous } = this;
-    let samples = 0;
-    for (let n = 0; n < BUCKETS; n++) samples += (current[n] as number) + (previous[n] as number);
+    const samples = this.inCurrent + this.inPrevious;
     const found = { samples, p50Ms: 0, p95Ms: 0, p99Ms: 0 };
-    if (samples === 0) return found;
-    let below = 0;
-    for (let n = 0; n < BUCKETS; n++) {
+    const p50 = samples * 0.5;
+    const p95 = samples * 0.95;
+    const p99 = samples * 0.99;
+    for (let n = 0, below = 0; below < p99; n++) {
       const here = (current[n] as number) + (previous[n] as number);
       if (here === 0) continue;
       const middle = middleMsOf(n);
-      if (below < samples * 0.5) found.p50Ms = middle;
-      if (below < samples * 0.95) found.p95Ms = middle;
-      if (below < samples * 0.99) found.p99Ms = middle;
+      if (below < p50) found.p50Ms = middle;
+      if (below < p95) found.p95Ms = middle;
+      found.p99Ms = middle;
       below += here;
     }
     return found;
@@ -65,7 +69,13 @@ export class LatencyHistogram {
     this.current = this.previous;
     this.current.fill(0);
     this.previous = current;
-    if (now >= this.endsAt + this.windowMs) current.fill(0); // it ended a whole window ago
+    this.inPrevious = this.inCurrent;
+    this.inCurrent = 0;
+    if (now >= this.endsAt + this.windowMs) {
+      // It ended a whole window ago.
+      current.fill(0);
+      this.inPrevious = 0;
+    }
     this.endsAt = now + this.windowMs;
   }
 }
