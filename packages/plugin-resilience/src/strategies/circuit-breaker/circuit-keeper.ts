@@ -10,7 +10,7 @@ import type { Circuit, CircuitInput } from './circuit-state.js';
 import { CLOSED, nextCircuit } from './circuit-state.js';
 import { TransitionLog } from './transition-log.js';
 import { newWindow, windowAfter } from './windows/make-window.js';
-import type { SampleWindow } from './windows/sample-window.js';
+import type { SampleTotals, SampleWindow } from './windows/sample-window.js';
 
 /**
  * A breaker that nobody asked for so long may be forgotten, if it is half-open or has seen failures while closed: it
@@ -24,6 +24,8 @@ export interface BreakerView extends CircuitView {
   readonly probes: number;
   /** Calls inside, probes among them. */
   readonly inside: number;
+  /** What it looks at while it is closed: for failures in a row, those of the row. */
+  readonly window: SampleTotals;
 }
 
 /** What is known of another node's breaker. */
@@ -146,7 +148,10 @@ export abstract class CircuitKeeper {
 
   view(now: number): BreakerView {
     const { probes, inside, transitions } = this;
-    return { state: this.state(now), remainingMs: this.remainingMs(now), probes, inside, transitions };
+    const remainingMs = this.remainingMs(now);
+    // As it is: moving it to other options is for the call that is judged by them.
+    const window = this.window.totals(now);
+    return { state: this.state(now), remainingMs, probes, inside, window, transitions };
   }
 
   /** The last transitions, oldest first. */

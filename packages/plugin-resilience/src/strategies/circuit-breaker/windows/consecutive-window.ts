@@ -1,7 +1,7 @@
 // Failures since the last success.
 
 import type { ConsecutiveWindowOptions, WindowOptions } from '../circuit-breaker-options.js';
-import type { Sample, SampleGroup, SampleWindow } from './sample-window.js';
+import type { Sample, SampleGroup, SampleTotals, SampleWindow } from './sample-window.js';
 import { FAILED, GOOD, SLOW, groupOf, groupSize } from './sample-window.js';
 
 /** Counts failures, and calls that were too slow, since the last call that was neither. */
@@ -35,6 +35,10 @@ export class ConsecutiveWindow implements SampleWindow {
     if (options.kind !== 'consecutive') return false;
     this.options = options;
     return true;
+  }
+
+  totals(): SampleTotals {
+    return { calls: this.bad, failed: this.bad - this.slow, slow: this.slow };
   }
 
   clean(): boolean {

@@ -1,7 +1,7 @@
 // The last calls. Until the first bad one they are a number; then a ring of one byte for each.
 
 import type { CountWindowOptions, WindowOptions } from '../circuit-breaker-options.js';
-import type { Sample, SampleGroup, SampleWindow, TripLimits } from './sample-window.js';
+import type { Sample, SampleGroup, SampleTotals, SampleWindow, TripLimits } from './sample-window.js';
 import { FAILED, GOOD, SLOW, groupOf, groupSize, tripReason } from './sample-window.js';
 
 /** Remembers the last `size` calls. */
@@ -55,6 +55,10 @@ export class CountWindow implements SampleWindow {
     if (options.kind !== 'count' || options.size !== this.options.size) return false;
     this.options = options;
     return true;
+  }
+
+  totals(): SampleTotals {
+    return { calls: this.total, failed: this.failed, slow: this.slow };
   }
 
   clean(): boolean {

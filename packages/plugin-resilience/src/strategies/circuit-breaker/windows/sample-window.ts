@@ -29,6 +29,13 @@ export interface SampleGroup {
   readonly both: number;
 }
 
+/** How many calls a window remembers, and how many of them were bad. */
+export interface SampleTotals {
+  readonly calls: number;
+  readonly failed: number;
+  readonly slow: number;
+}
+
 /** What one closed breaker remembers. */
 export interface SampleWindow {
   /** Takes a sample of now. */
@@ -40,6 +47,8 @@ export interface SampleWindow {
    * @returns false, and nothing has changed, if they do not.
    */
   retune(options: WindowOptions): boolean;
+  /** In numbers, for people. */
+  totals(now: number): SampleTotals;
   /** Whether it remembers nothing but good calls. */
   clean(now: number): boolean;
   /**

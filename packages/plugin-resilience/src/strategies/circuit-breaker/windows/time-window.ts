@@ -3,7 +3,7 @@
 // age by less than half a window, always for calls that were good.
 
 import type { TimeWindowOptions, WindowOptions } from '../circuit-breaker-options.js';
-import type { Sample, SampleGroup, SampleWindow, TripLimits } from './sample-window.js';
+import type { Sample, SampleGroup, SampleTotals, SampleWindow, TripLimits } from './sample-window.js';
 import { FAILED, GOOD, SLOW, tripReason } from './sample-window.js';
 
 const BUCKETS = 10;
@@ -59,6 +59,14 @@ export class TimeWindow implements SampleWindow {
     if (options.kind !== 'time' || options.durationMs !== this.options.durationMs) return false;
     this.options = options;
     return true;
+  }
+
+  totals(now: number): SampleTotals {
+    const bucket = Math.floor(now / this.bucketMs);
+    if (this.buckets === undefined) this.turnHalves(bucket);
+    else this.advance(bucket);
+    const good = this.current + this.previous + this.before;
+    return { calls: this.total + good, failed: this.failed, slow: this.slow };
   }
 
   clean(now: number): boolean {
