@@ -1,98 +1,13 @@
 // Breakers of several nodes on a network in memory, with real policies on each.
 
-import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
-import { FakeClock, MemoryNetwork } from '@datawarehouse/sdk/testing';
-import type { MemoryTransport } from '@datawarehouse/sdk/testing';
-import { readPolicyDocument } from '../policy/document.js';
-import { ResilienceService } from '../policy/resilience-service.js';
-import { CircuitBreakerStrategy } from '../strategies/circuit-breaker/circuit-breaker-strategy.js';
 import { encodeCircuitMessage } from './circuit-notice.js';
 import type { CircuitNotice } from './circuit-notice.js';
-import { CIRCUIT_CHANNEL, CircuitSharing } from './circuit-sharing.js';
-import { serviceBreakers } from './service-breakers.js';
+import { CIRCUIT_CHANNEL } from './circuit-sharing.js';
+import type { Node } from './sharing.test.kit.js';
+import { cluster, startNode, stopNodes } from './sharing.test.kit.js';
 
-interface Node {
-  readonly id: string;
-  readonly service: ResilienceService;
-  readonly sharing: CircuitSharing;
-  readonly transport: MemoryTransport;
-  readonly bus: Record<string, unknown>[];
-  readonly warnings: string[];
-  fail(times?: number, key?: string): Promise<void>;
-  succeed(key?: string): Promise<void>;
-  state(key?: string): string | undefined;
-}
-
-const opened: { dispose(): void }[] = [];
-
-afterEach(() => {
-  for (const each of opened.splice(0)) each.dispose();
-});
-
-function cluster(ids: readonly string[], options: { share?: boolean; queueCapacity?: number } = {}) {
-  const clock = new FakeClock({ now: 1_000 });
-  const { queueCapacity = 10_000, share = true } = options;
-  const network = new MemoryNetwork({ nodes: ids, delivery: 'manual', clock, queueCapacity });
-  const nodes = ids.map((id) => startNode(id, network, clock, share));
-  network.deliverAll();
-  return { clock, network, nodes };
-}
-
-function startNode(id: string, network: MemoryNetwork, clock: FakeClock, share = true): Node {
-  const service = new ResilienceService({ clock, strategies: { 'circuit-breaker': CircuitBreakerStrategy } });
-  service.set(
-    readPolicyDocument({
-      name: 'peer-rpc',
-      strategies: [
-        { type: 'circuit-breaker', window: { kind: 'consecutive', failures: 2 }, breakMs: 1_000, share },
-      ],
-    }),
-  );
-  const bus: Record<string, unknown>[] = [];
-  const warnings: string[] = [];
-  const transport = network.transport(id);
-  const sharing = new CircuitSharing({
-    nodeId: id,
-    events: service,
-    breakers: serviceBreakers(service),
-    bus: {
-      publish: (topic, payload) => {
-        bus.push({ topic: typeof topic === 'string' ? topic : topic.name, ...payload });
-        return true;
-      },
-    },
-    transport,
-    clock,
-    log: { warn: (fields: unknown) => void warnings.push(JSON.stringify(fields)) },
-  });
-  const call = async (action: () => Promise<string>, key: string): Promise<void> => {
-    await service.execute('peer-rpc', action, { key }).then(
-      () => {},
-      () => {},
-    );
-  };
-  opened.push({
-    dispose: () => {
-      sharing[Symbol.dispose]();
-      service.dispose();
-      transport.close();
-    },
-  });
-  return {
-    id,
-    service,
-    sharing,
-    transport,
-    bus,
-    warnings,
-    fail: async (times = 1, key = 'k') => {
-      for (let n = 0; n < times; n++) await call(() => Promise.reject(new Error('down')), key);
-    },
-    succeed: (key = 'k') => call(() => Promise.resolve('up'), key),
-    state: (key = 'k') => service.breakers('peer-rpc', key)[0]?.view(clock.now()).state,
-  };
-}
+afterEach(stopNodes);
 
 const NOTICE: CircuitNotice = {
   policy: 'peer-rpc',
@@ -314,69 +229,6 @@ describe('hostile messages', () => {
     network.deliverAll();
     expect(b.service.instances.size).toBe(10);
     expect(b.sharing.counters().applied).toBe(10);
-  });
-});
-
-describe('under random schedules of three nodes', () => {
-  const node = fc.nat(2);
-  const step = fc.oneof(
-    { weight: 4, arbitrary: fc.record({ does: fc.constant('fail' as const), node }) },
-    { weight: 2, arbitrary: fc.record({ does: fc.constant('succeed' as const), node }) },
-    { weight: 1, arbitrary: fc.record({ does: fc.constant('isolate' as const), node }) },
-    { weight: 1, arbitrary: fc.record({ does: fc.constant('reset' as const), node }) },
-    { weight: 3, arbitrary: fc.record({ does: fc.constant('deliver' as const), count: fc.nat(6) }) },
-    {
-      weight: 2,
-      arbitrary: fc.record({ does: fc.constant('pass' as const), ms: fc.integer({ min: 1, max: 1_200 }) }),
-    },
-    { weight: 1, arbitrary: fc.record({ does: fc.constant('cut' as const), node, other: node }) },
-    { weight: 1, arbitrary: fc.record({ does: fc.constant('heal' as const) }) },
-  );
-
-  it('each change is told to each peer once at most, an isolated breaker is nobody else’s, and all comes to rest', async () => {
-    await fc.assert(
-      fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
-        const { clock, network, nodes } = cluster(['a', 'b', 'c']);
-        const at = (n: number): Node => nodes[n] as Node;
-        const isolated = new Set<Node>();
-        let connects = 0;
-        for (const { transport } of nodes)
-          transport.onPeerStateChanged((_peer, state) => void (state === 'connected' && connects++));
-        for (const step of steps) {
-          if (step.does === 'fail') await at(step.node).fail(2);
-          else if (step.does === 'succeed') await at(step.node).succeed();
-          else if (step.does === 'isolate') {
-            at(step.node).service.isolate('peer-rpc', 'k', 'by hand');
-            isolated.add(at(step.node));
-          } else if (step.does === 'reset') {
-            for (const breaker of at(step.node).service.breakers('peer-rpc', 'k')) breaker.reset('by hand');
-            isolated.delete(at(step.node));
-          } else if (step.does === 'deliver') {
-            for (let n = 0; n < step.count; n++) network.deliver();
-          } else if (step.does === 'pass') clock.advance(step.ms);
-          else if (step.does === 'cut') {
-            if (step.node !== step.other) network.partition(at(step.node).id, at(step.other).id);
-          } else network.heal();
-          await Promise.resolve();
-          for (const one of nodes) expect(one.state() === 'isolated').toBe(isolated.has(one));
-        }
-        network.heal();
-        network.deliverAll(1_000);
-        await Promise.resolve();
-        expect(network.deliverAll(1_000)).toBe(0);
-        const own = nodes
-          .flatMap(({ bus }) => bus)
-          .filter(
-            ({ source, newState }) => source !== 'remote' && (newState === 'open' || newState === 'closed'),
-          ).length;
-        const sent = nodes.reduce((sum, { sharing }) => sum + sharing.counters().sent, 0);
-        // Two peers are told of each change; who connects is told a hello and what is open. The first time there were six.
-        expect(sent).toBeLessThanOrEqual(own * 2 + (connects + 6) * 2);
-        for (const each of opened.splice(0)) each.dispose();
-        expect(clock.pendingTimers()).toEqual([]);
-      }),
-      { numRuns: 60 },
-    );
   });
 });
 
