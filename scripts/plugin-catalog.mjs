@@ -67,6 +67,7 @@ const TOLD = {
       'GET, PUT, DELETE /v1/resilience/policies/{name}',
       'GET /v1/resilience/policies/{name}/explain',
       'POST /v1/resilience/policies/{name}/isolate, /reset, /try',
+      'POST /v1/resilience/explain',
     ],
     metrics: {
       'totalExecutions, successfulExecutions, failedExecutions, timedOutExecutions, rejectedExecutions, cancelledExecutions':

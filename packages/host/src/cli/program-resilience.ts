@@ -22,6 +22,9 @@ export function addResilience(program: Command): void {
   part('explain <policy>', 'what a policy does to a call, and the most that a call can cost').action(
     async (policy, options) => (await import('./commands/resilience.js')).explainPolicy(policy, options),
   );
+  part('check <file>', 'check a policy in a file and explain it, without setting it').action(
+    async (file, options) => (await import('./commands/resilience.js')).checkPolicy(file, options),
+  );
   part(
     'set <file>',
     'set a policy from a file (JSON: {"name", "strategies": [{"type"}, …]}); "-" is standard input',

@@ -31,6 +31,11 @@ const Order = Type.Object(
   { additionalProperties: false },
 );
 
+const Document = Type.Record(Type.String(), Type.Unknown(), {
+  description:
+    'The document: {name, description?, adaptive?, strategies}; all that is wrong with it comes back at once',
+});
+
 const BASE = '/v1/resilience/policies';
 /** Who asks, in the log. Over HTTP that is whoever has the node's token. */
 const BY = 'http';
@@ -99,6 +104,14 @@ function readingRoutes({ service, book, clock }: PolicyRouteParts): readonly Rou
       params: Params,
       handler: ({ params }) => ({ body: explainPolicy(service.policy(nameOf(params)).document) }),
     },
+    {
+      method: 'POST',
+      path: '/v1/resilience/explain',
+      summary: 'Check a policy and explain it, without setting it',
+      body: Document,
+      maxBodyBytes: MAX_BODY_BYTES,
+      handler: ({ body }) => ({ body: explainPolicy(book.check(body)) }),
+    },
   ];
 }
 
@@ -109,9 +122,7 @@ function changingRoutes({ book }: PolicyRouteParts): readonly RouteDefinition[] 
       path: `${BASE}/:name`,
       summary: 'Set a policy; one that is there is changed in place and keeps its state',
       params: Params,
-      body: Type.Record(Type.String(), Type.Unknown(), {
-        description: 'The document: {description?, strategies}; all that is wrong with it comes back at once',
-      }),
+      body: Document,
       maxBodyBytes: MAX_BODY_BYTES,
       handler: async ({ params, body }) => {
         const name = nameOf(params);

@@ -84,6 +84,13 @@ export class PolicyBook {
     return kept;
   }
 
+  /** What a document would be in force. Changes nothing. @throws DwError `policy-invalid`. */
+  check(given: unknown): PolicyDocument {
+    const document = this.read(given);
+    refuseUnworkable(document);
+    return document;
+  }
+
   /** Every name that has a policy. */
   names(): readonly string[] {
     return [...new Set([...this.layers.values()].flatMap((layer) => [...layer.keys()]))].sort();

@@ -67,11 +67,11 @@ describe('a policy document', () => {
       { name: 'x', strategies: Array.from({ length: 17 }, () => ({ type: 'timeout' })) },
       'strategies must have at most 16 entries, not 17',
     ],
-    [{ name: 'x', strategies: [{}] }, 'strategies[0].type is missing; it must be one of timeout, fallback'],
-    [{ name: 'x', strategies: [null] }, 'strategies[0].type is missing; it must be one of timeout, fallback'],
+    [{ name: 'x', strategies: [{}] }, 'strategies[0].type must be one of timeout, fallback'],
+    [{ name: 'x', strategies: [null] }, 'strategies[0].type must be one of timeout, fallback'],
     [
       { name: 'x', strategies: [{ type: 'toString' }] },
-      'strategies[0].type is not "toString"; it must be one of timeout, fallback',
+      'strategies[0].type must be one of timeout, fallback, not "toString"',
     ],
     [
       { name: 'x', strategies: [], extra: 1 },
@@ -86,7 +86,7 @@ describe('a policy document', () => {
     expect(problemsOf({ name: '-', strategies })).toEqual([
       'name must match ^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$, which "-" does not',
       'strategies[0].timeoutMs must be a whole number of at least 1, not 0',
-      'strategies[1].type is not "none"; it must be one of timeout, fallback',
+      'strategies[1].type must be one of timeout, fallback, not "none"',
     ]);
   });
 

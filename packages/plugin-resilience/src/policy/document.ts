@@ -150,9 +150,8 @@ function readStrategy(
   const schema =
     typeof type === 'string' && Object.hasOwn(schemas, type) ? schemas[type as StrategyType] : undefined;
   if (schema === undefined) {
-    const wrong =
-      type === undefined ? 'is missing' : `is not ${(JSON.stringify(type) ?? 'that').slice(0, 60)}`;
-    return { problems: [`${where}.type ${wrong}; it must be one of ${known.join(', ')}`] };
+    const not = type === undefined ? '' : `, not ${(JSON.stringify(type) ?? 'that').slice(0, 60)}`;
+    return { problems: [`${where}.type must be one of ${known.join(', ')}${not}`] };
   }
   const checked = checkValue(schema, given, where);
   return checked.ok ? { options: checked.value as StrategyOptions } : { problems: checked.problems };

@@ -175,7 +175,15 @@ describe('dw resilience explain', () => {
       ],
       findings: [],
     };
+    answers['POST /v1/resilience/explain'] = answers[`GET ${BASE}/db/explain`];
+    const file = join(directory, 'policy.json');
+    await writeFile(file, '{"name":"db","strategies":[]}');
+    expect(await dw('check', file)).toBe(0);
+    expect(seen[0]?.body).toBe('{"name":"db","strategies":[]}');
+    const checked = out;
+    out = '';
     expect(await dw('explain', 'db')).toBe(0);
+    expect(checked).toBe(out);
     expect(out).toBe(
       'STRATEGY  ATTEMPTS  AT MOST    WHAT IT DOES\n' +
         'retry            4  40000 ms   tries again\n' +

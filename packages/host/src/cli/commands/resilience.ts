@@ -184,21 +184,35 @@ async function printKeys(keys: Shown['keys'], keyCount: number): Promise<void> {
 
 /** `dw resilience explain POLICY`. */
 export async function explainPolicy(policy: string, options: CommonOptions): Promise<void> {
-  await withClient(options, async (client) => {
-    const explained = await client.json<Explanation>('GET', pathOf(policy, 'explain'));
-    if (options.json === true) return printJson(explained);
-    await printTable(
-      ['strategy', 'attempts', 'at most', 'what it does'],
-      explained.strategies.map(({ name, attempts, timeMs, does }) => [
-        name,
-        attempts,
-        timeMs === null ? 'unbounded' : `${timeMs} ms`,
-        does,
-      ]),
-    );
-    await printLine(`\nAt worst ${printable(explained.summary)}.`);
-    await printFindings(explained.findings);
-  });
+  await withClient(options, async (client) =>
+    printExplanation(await client.json<Explanation>('GET', pathOf(policy, 'explain')), options),
+  );
+}
+
+/** `dw resilience check FILE`. */
+export async function checkPolicy(file: string, options: CommonOptions): Promise<void> {
+  const document = parsed(file, await contents(file));
+  await withClient(options, async (client) =>
+    printExplanation(
+      await client.json<Explanation>('POST', '/v1/resilience/explain', { json: document }),
+      options,
+    ),
+  );
+}
+
+async function printExplanation(explained: Explanation, options: CommonOptions): Promise<void> {
+  if (options.json === true) return printJson(explained);
+  await printTable(
+    ['strategy', 'attempts', 'at most', 'what it does'],
+    explained.strategies.map(({ name, attempts, timeMs, does }) => [
+      name,
+      attempts,
+      timeMs === null ? 'unbounded' : `${timeMs} ms`,
+      does,
+    ]),
+  );
+  await printLine(`\nAt worst ${printable(explained.summary)}.`);
+  await printFindings(explained.findings);
 }
 
 /** `dw resilience set FILE`. */
