@@ -59,7 +59,7 @@ const TOLD = {
     },
   },
   'com.datawarehouse.resilience.ultimate': {
-    what: 'Named policies around calls (retry, circuit breaker, timeout, bulkhead, rate limit, hedge, fallback and more), which operators set and change while they are used. Four ship: `default`, `fail-fast`, `http-outbound` and `peer-rpc`.',
+    what: 'Named policies around calls (retry, circuit breaker, timeout, bulkhead, rate limit, hedge, fallback and more), which operators set and change while they are used. Four ship: `default`, `fail-fast`, `http-outbound` and `peer-rpc`. [resilience.md](resilience.md) says which to use for what.',
     base: 'ResiliencePluginBase',
     subsystem: 'resilience',
     routes: [
@@ -114,6 +114,7 @@ function section(name, manifest) {
         ['extends', code(told.base)],
         ['provides', list(manifest.provides)],
         ['requires', list(manifest.requires)],
+        ...(manifest.optional === undefined ? [] : [['uses where it is there', list(manifest.optional)]]),
         ['publishes', list(manifest.topics?.publish)],
         ['subscribes to', list(manifest.topics?.subscribe)],
         ['HTTP', list(told.routes)],
