@@ -238,6 +238,28 @@ describe('the policies over HTTP', () => {
   });
 });
 
+describe('what is isolated by hand', () => {
+  it('is isolated after a restart, too, until its policy goes for good', async () => {
+    const store = new MemoryBackingStore();
+    const first = await start({ store });
+    await body(first.host, 'PUT', `${BASE}/db`, DB);
+    await body(first.host, 'POST', `${BASE}/db/isolate`, {});
+    await first.host.stop();
+    const second = await start({ store });
+    await expect(second.service.execute('db', () => 1, { key: 'new' })).rejects.toMatchObject({
+      code: 'circuit-isolated',
+    });
+    await body(second.host, 'DELETE', `${BASE}/db`);
+    await second.host.stop();
+    const third = await start({ store });
+    await body(third.host, 'PUT', `${BASE}/db`, DB);
+    await expect(third.service.execute('db', () => 1)).resolves.toBe(1);
+    expect(await store.listAsync('dw://plugins/com.datawarehouse.resilience.ultimate/isolations')).toEqual(
+      [],
+    );
+  });
+});
+
 describe('the policies on the bus', () => {
   it('are set and removed, and the log says by whom', async () => {
     const { host } = await start();
@@ -374,6 +396,8 @@ describe('the limits', () => {
     await expect(service.execute('a', () => 1, { key: 'z' })).rejects.toMatchObject({
       code: 'resilience-keys-exhausted',
     });
+    await subsystem.reconfigureLimitsAsync({ maxCacheEntries: 100_000, maxMemoryBytes: 2 * 1_048_576 });
+    expect(subsystem.getScalingMetrics().get('keys.limit')).toBe(2_048);
     await expect(subsystem.reconfigureLimitsAsync({ maxPolicies: 0 })).rejects.toMatchObject({
       code: 'limit-out-of-range',
     });
@@ -448,8 +472,12 @@ describe('the metrics', () => {
       'policy.db.oldestWaitMs': expect.any(Number) as number,
       inFlight: 12,
     });
+    await body(host, 'PUT', `${BASE}/db`, {
+      strategies: [{ type: 'timeout' }, { type: 'bulkhead', dryRun: true }],
+    });
+    expect(subsystem.currentBackpressureState).toBe('normal');
     controller.abort(new Error('over'));
     await Promise.allSettled(calls);
-    expect(subsystem.currentBackpressureState).toBe('normal');
+    expect(subsystem.getScalingMetrics().get('inFlight')).toBe(0);
   });
 });

@@ -123,6 +123,15 @@ describe('the book of policies', () => {
     await book.set(timeout(99), 'http');
   });
 
+  it('does not follow what the giver does to its own object afterwards', async () => {
+    const { book, inForce } = setUp();
+    const given = timeout(3);
+    await book.set(given, 'http');
+    given.strategies[0] = { type: 'timeout', timeoutMs: 99 };
+    book.readjust();
+    expect(inForce()).toMatchObject({ timeoutMs: 3 });
+  });
+
   it('has a bound on how many there are', async () => {
     const { book } = setUp(new MemoryBackingStore(), 1);
     await book.set(timeout(1), 'http');

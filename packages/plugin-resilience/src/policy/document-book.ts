@@ -105,7 +105,7 @@ export class PolicyBook {
     const warnings = refuseUnworkable(document);
     this.options.target.set(document);
     const by = source === 'shipped' ? 'this version' : 'configuration';
-    this.layer(source).set(document.name, { source, given, by, at: this.options.wallTime() });
+    this.layer(source).set(document.name, { source, given: copyOf(given), by, at: this.options.wallTime() });
     for (const { rule, message, why } of source === 'configured' ? warnings : []) {
       this.options.log.warn({ policy: document.name, rule }, `policy ${document.name}: ${message}: ${why}`);
     }
@@ -148,7 +148,12 @@ export class PolicyBook {
       const before = this.find(name);
       const most = this.options.maxPolicies();
       if (before === undefined && this.names().length >= most) throw policiesExhausted(most);
-      const kept: KeptPolicy = { source: 'run-time', given, by, at: this.options.wallTime() };
+      const kept: KeptPolicy = {
+        source: 'run-time',
+        given: copyOf(given),
+        by,
+        at: this.options.wallTime(),
+      };
       this.options.target.set(document);
       try {
         await this.options.store.writeAsync(this.options.path(name), Buffer.from(JSON.stringify(kept)));
@@ -226,4 +231,9 @@ export class PolicyBook {
   private layer(source: PolicySource): Map<string, KeptPolicy> {
     return this.layers.get(source) as Map<string, KeptPolicy>;
   }
+}
+
+/** What was read is plain JSON data; whoever gave it may change it afterwards, and that is no change of the policy. */
+function copyOf(given: unknown): unknown {
+  return JSON.parse(JSON.stringify(given));
 }

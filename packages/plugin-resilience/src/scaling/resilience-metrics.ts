@@ -31,8 +31,11 @@ export class PressureOf {
     for (const { options, statistics } of policies) {
       for (const [at, { type, counters }] of statistics.strategies.entries()) {
         if (type !== 'retry') waiting += counters['waiting'] ?? 0;
-        const { concurrency = 0 } = options[at] as { readonly concurrency?: number };
-        if (type !== 'bulkhead' || concurrency === 0) continue;
+        const { concurrency = 0, dryRun } = options[at] as StrategyOptions & {
+          readonly concurrency?: number;
+        };
+        // One on a dry run turns nobody away, however many are inside.
+        if (type !== 'bulkhead' || concurrency === 0 || dryRun === true) continue;
         const places = concurrency * Math.max(1, statistics.keys);
         ratio = Math.max(ratio, (counters['inside'] ?? 0) / places);
       }
