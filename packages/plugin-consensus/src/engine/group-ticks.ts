@@ -5,6 +5,11 @@ import type { RaftCore } from '../raft/raft-core.js';
 
 /** A leader looks at the clock this often: its lease goes by it. */
 const LEADER_TICKS = 5;
+/**
+ * While a promise to a leader stands it is looked at the clock this often, which is sooner than a jump is told from a
+ * pause: a promise has as long to go after a jump as before, and would keep this node from helping the next leader.
+ */
+const PROMISED_TICKS = 8;
 /** What waits is looked through this often for what has waited too long. */
 const WAITING_TICKS = 10;
 /** Every group is called this often whatever happens: its log may have grown enough for a snapshot. */
@@ -75,7 +80,8 @@ export class GroupTicks {
   plan(waiting: Waiting): void {
     const { core } = this;
     const ticks = waiting === 'turn' ? 1 : waiting === 'answer' ? WAITING_TICKS : LONGEST_TICKS;
-    this.due = this.seen + Math.min(ticks, core.ticksToAct, core.isLeader ? LEADER_TICKS : LONGEST_TICKS);
+    const look = core.isLeader ? LEADER_TICKS : core.isPromised ? PROMISED_TICKS : LONGEST_TICKS;
+    this.due = this.seen + Math.min(ticks, core.ticksToAct, look);
     this.counter.tickAt(this.due);
   }
 }

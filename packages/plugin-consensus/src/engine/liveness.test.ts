@@ -69,6 +69,21 @@ describe('heartbeats', () => {
   });
 });
 
+describe('a leader that falls silent', () => {
+  it('is replaced by who stands first: nobody is kept from helping by having had nothing to do since', async () => {
+    const { leader, followers } = await begin();
+    const running = cluster as TestCluster;
+    running.network.partition([leader], [...followers]);
+    const groups = followers.map((id) => running.node(id).engine.group(GROUP));
+    let standing = 0;
+    await running.until('another leads', () => {
+      if (groups.some((group) => group?.raft.role.endsWith('candidate'))) standing++;
+      return groups.some((group) => group?.isLeader);
+    });
+    expect(standing).toBeLessThan(3);
+  });
+});
+
 describe('a state machine that is slow', () => {
   it('is given a slice at a time: between two of them the engine does everything else', () => {
     const fake = new FakeClock();

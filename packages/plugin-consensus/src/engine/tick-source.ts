@@ -77,7 +77,13 @@ export class TickSource {
   }
 
   private fire(): void {
-    if (this.passed >= this.due) this.due = this.count + Math.max(1, this.onDue());
-    if (this.running) this.arm();
+    try {
+      if (this.passed < this.due) return;
+      this.due = this.count + 1;
+      this.due = this.count + Math.max(1, this.onDue());
+    } finally {
+      // Whatever was thrown, time goes on: a leader would keep its role, and nobody stand for another.
+      if (this.running) this.arm();
+    }
   }
 }

@@ -84,6 +84,22 @@ describe('ticks', () => {
     expect(calls).toEqual([2, 25, 45]);
   });
 
+  it('go on after what was due has thrown', () => {
+    const clock = new StalledClock();
+    let calls = 0;
+    const source = new TickSource(clock, () => {
+      calls++;
+      throw new Error('broken');
+    });
+    source.start();
+    for (let n = 1; n <= 3; n++) {
+      clock.advance(10);
+      const armed = clock.fire;
+      expect(armed).toThrow('broken');
+      expect([calls, clock.fire === armed]).toEqual([n, false]);
+    }
+  });
+
   it('go on, slowly, where every timer is late', () => {
     const clock = new StalledClock();
     const calls: number[] = [];

@@ -55,6 +55,12 @@ describe('a lease', () => {
     expect(network.reads('a').at(-1)).toEqual({ index: 1, context: 'x' });
   });
 
+  it('is not known by a clock that shows less than before, or far more', () => {
+    const core = led().core('a');
+    expect([10, 50].map((now) => core.leaseMsAt(now))).toEqual([90, 50]);
+    expect([9, 51].map((now) => core.leaseMsAt(now))).toEqual([0, 0]);
+  });
+
   it('is not what a safe read is answered by', () => {
     const network = led();
     network.core('a').readIndex('x');
@@ -254,6 +260,19 @@ describe('a promise', () => {
     setTime(network, 4_070, 'c');
     network.core('c').step(makeMessage(vote));
     expect(network.core('c').status().vote).toBe('b');
+  });
+
+  it('ends all the same on a node that is late each time it looks at its clock', () => {
+    const network = led({ checkQuorum: false });
+    const vote = { type: 'vote', from: 'b', to: 'c', term: 5, index: 9, logTerm: 5 } as const;
+    let late = 0;
+    for (let now = 1_000; network.core('c').term === 1 && late < 100; now += 1_000, late++) {
+      setTime(network, now, 'c');
+      network.core('c').step(makeMessage(vote));
+    }
+    expect(network.core('c').status().vote).toBe('b');
+    // A clock that leaps a few times is another matter.
+    expect(late).toBeGreaterThan(10);
   });
 
   it('stands in a later term too, which a node entered without a vote', () => {

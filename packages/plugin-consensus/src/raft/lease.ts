@@ -16,6 +16,11 @@ import type { LeaseConfig } from './types.js';
 
 /** Rounds whose time of sending is remembered until they are answered; beyond that the newest ones are not. */
 const maxRounds = 64;
+/**
+ * Jumps that a promise outlasts. A clock does not leap so often in so short a time: a node that is late each time it looks
+ * at its clock would else keep its promise for ever, and never help anybody to lead.
+ */
+const maxJumps = 16;
 
 /** @throws DwError `raft-config-invalid`. */
 export function checkLease({ promiseMs, driftMargin, maxPauseMs }: LeaseConfig): void {
@@ -34,6 +39,8 @@ export class Lease {
   #now: number | undefined;
   /** Nobody else is helped before this. */
   #promisedUntil = Number.NEGATIVE_INFINITY;
+  /** Jumps that the present promise has outlasted. */
+  #jumps = 0;
   /** Unanswered rounds, oldest first: number and time of sending. */
   #numbers: number[] = [];
   #sentAt: number[] = [];
@@ -66,7 +73,8 @@ export class Lease {
     const jumped = now - before > this.#config.maxPauseMs;
     if (now < before || jumped) this.void();
     // How long it was is not known, and may have been nothing: a promise that stands has as long to go as it had.
-    if (jumped && this.#promisedUntil > before) this.#promisedUntil += now - before;
+    if (jumped && this.#promisedUntil > before && this.#jumps++ < maxJumps)
+      this.#promisedUntil += now - before;
     // A clock that went back must not be waited for: until it caught up a lease would seem not to age. A promise that
     // stands has no more than its whole length to go.
     if (now < before && this.#promisedUntil > before) this.#promisedUntil = now + this.#config.promiseMs;
@@ -77,6 +85,7 @@ export class Lease {
   promise(): void {
     if (this.#config !== undefined && this.#now !== undefined) {
       this.#promisedUntil = this.#now + this.#config.promiseMs;
+      this.#jumps = 0;
     }
   }
 
@@ -111,7 +120,8 @@ export class Lease {
   /** The same by the clock as it is now, which nobody has set here yet. */
   remainingAt(now: number): number {
     if (this.#heldFrom === undefined || this.#now === undefined || this.#barred) return 0;
-    if (now - this.#now > (this.#config?.maxPauseMs ?? 0)) return 0;
+    const passed = now - this.#now;
+    if (passed < 0 || passed > (this.#config?.maxPauseMs ?? 0)) return 0;
     return Math.max(0, this.#heldFrom + this.#durationMs - now);
   }
 

@@ -116,6 +116,11 @@ export class RaftCore {
     return quiet;
   }
 
+  /** Whether this node helps nobody to lead, by the clock as it was set last. */
+  get isPromised(): boolean {
+    return this.#state.lease.isPromised;
+  }
+
   /** Milliseconds for which nobody else can lead, as {@link RaftStatus.leaseMs}, but by the clock as it is now. */
   leaseMsAt(nowMs: number): number {
     return this.#state.lease.remainingAt(nowMs);
