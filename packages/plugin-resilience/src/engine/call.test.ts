@@ -274,6 +274,34 @@ describe('giving a call up', () => {
     expect(aborted).toHaveLength(1);
   });
 
+  it('ends it once though its action, when it is told, gives the whole call up', async () => {
+    const seen: string[] = [];
+    const endings: Ending[] = [];
+    let giveUp: (() => void) | undefined;
+    const timeout = recording('timeout', seen, {
+      enter: (call, at) => {
+        giveUp = () => {
+          call.fail(new Error('took too long'));
+          call.giveUp(at, new Error('took too long'));
+        };
+        return 'in';
+      },
+    });
+    const caller = new AbortController();
+    const result = run(
+      pathOf([recording('outer', seen), timeout, recording('inner', seen)], endings),
+      (signal) => {
+        signal.addEventListener('abort', () => caller.abort(new Error('gone')));
+        return new Promise(() => {});
+      },
+      { signal: caller.signal },
+    );
+    giveUp?.();
+    await expect(result).rejects.toThrow('gone');
+    expect(endings).toEqual(['cancelled']);
+    expect(seen.slice(3)).toEqual(['inner abandon', 'timeout abandon', 'outer abandon']);
+  });
+
   it('of an attempt makes what becomes of it nobody’s affair', async () => {
     const finishers: ((value: string) => void)[] = [];
     let giveUp: (() => void) | undefined;

@@ -291,7 +291,8 @@ export class Call {
       const { controller } = this;
       this.controller = undefined;
       controller?.abort(why);
-      change();
+      // The action, when it was told, may have had its caller give the call up.
+      if (!this.ended) change();
     });
   }
 
