@@ -128,6 +128,15 @@ export function compileErrorMatch(match: ErrorMatch, defaults: ErrorMatchDefault
   };
 }
 
+/** Whether an error says that somebody further in did not want the call any more. Never throws. */
+export function isCancellation(error: unknown): boolean {
+  try {
+    return seenOf(error).name === 'AbortError';
+  } catch {
+    return false;
+  }
+}
+
 /** What is looked at of anything that was thrown. */
 interface Seen {
   readonly code?: unknown;

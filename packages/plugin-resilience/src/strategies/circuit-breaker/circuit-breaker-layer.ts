@@ -7,6 +7,7 @@
 
 import type { Call } from '../../engine/call.js';
 import type { CircuitLayer } from '../../engine/circuit.js';
+import { isCancellation } from '../../engine/error-match.js';
 import type { Step } from '../../engine/layer.js';
 import { circuitIsolated, circuitOpen, rejectingStrategy } from '../../errors.js';
 import { CircuitKeeper } from './circuit-keeper.js';
@@ -122,8 +123,8 @@ export class CircuitBreakerLayer extends CircuitKeeper implements CircuitLayer {
     let sample: number = GOOD;
     if (call.failed) {
       if (isFailure(handles, call.value)) sample = FAILED;
-      // It was turned away further in, and what is inside was not asked.
-      else if (rejectingStrategy(call.value) !== undefined) return undefined;
+      // It was turned away further in, or called off there: what is inside was not asked, or not waited for.
+      else if (rejectingStrategy(call.value) !== undefined || isCancellation(call.value)) return undefined;
     }
     const { slowCallMs } = options;
     if (slowCallMs > 0 && startedAt !== undefined && clock.now() - startedAt >= slowCallMs) sample |= SLOW;

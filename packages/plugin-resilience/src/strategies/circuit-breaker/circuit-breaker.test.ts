@@ -40,6 +40,19 @@ describe('a closed breaker', () => {
     expect(state()).toBe('open');
   });
 
+  it('takes a call that was called off further in neither for a failure nor for a success', () => {
+    const { begin, clock, state, strategy } = testBreaker();
+    begin().fail();
+    begin().fail(new DOMException('not wanted', 'AbortError'));
+    begin().fail();
+    expect(state()).toBe('open');
+    expect(strategy.counters()).toMatchObject({ failed: 2, succeeded: 0 });
+    clock.advance(1_000);
+    begin().fail(new DOMException('not wanted', 'AbortError'));
+    expect(state()).toBe('half-open');
+    expect(strategy.counters()).toMatchObject({ probes: 1, probesAbandoned: 1 });
+  });
+
   it('takes an error that is not handled for a sign of life', () => {
     const { begin, fail, state } = testBreaker({ handle: { statuses: [503] } });
     const unavailable = Object.assign(new Error('x'), { status: 503 });
