@@ -10,6 +10,7 @@
 import type { Call } from '../../engine/call.js';
 import type { Layer, Step } from '../../engine/layer.js';
 import type { Strategy, StrategyContext } from '../../engine/strategy.js';
+import { attemptNotNeeded } from '../../errors.js';
 import type { CoalesceOptions } from './coalesce-options.js';
 
 /** Runs of one strategy over all keys, about 1 kB each. A call that would begin a further one goes alone. */
@@ -151,8 +152,8 @@ class CoalesceLayer implements Layer {
     if (note.callers.size > 0 || note.ended) return;
     this.end(note);
     this.strategy.abandonedRuns++;
-    // Whoever gives a call up has failed it with the reason first.
-    note.run.cancel(call.value);
+    // Whoever gives a call up has failed it with the reason first, unless another attempt of it was faster.
+    note.run.cancel(call.failed ? call.value : attemptNotNeeded(this.strategy.context.policy, call.key));
   }
 
   idle(_now: number): boolean {

@@ -239,10 +239,12 @@ describe('a hedge', () => {
       optionsOf(RETRY_OPTIONS, { backoff: 'fixed', baseDelayMs: 10, jitter: 0 }),
       kit.context,
     );
-    const { action, begun, running } = attempts(kit, [900, 'a'], [900, 'b'], [900, 'c'], [15, 'd']);
+    const { action, begun, givenUp, running } = attempts(kit, [900, 'a'], [900, 'b'], [900, 'c'], [15, 'd']);
     const call = kit.row(retry, timeout, hedge).run(action);
     await kit.clock.advanceAsync(1_000);
     expect(begun).toEqual([0, 30, 60, 90]);
+    const whyFirst = givenUp.slice(0, 2).map(({ why }) => (isDwError(why) ? why.code : why));
+    expect(whyFirst).toEqual(['call-timeout', 'call-timeout']);
     expect(call).toMatchObject({ value: 'd', at: 105 });
     expect(running()).toBe(0);
   });

@@ -88,7 +88,8 @@ export class HedgeStrategy implements Strategy<HedgeOptions>, Layer, HedgeRunOwn
   }
 
   abandon(call: Call, at: number): void {
-    this.finish(call.notes[at] as HedgeRun);
+    // Whoever gives a call up has failed it with the reason first, unless another attempt of it was faster.
+    this.finish(call.notes[at] as HedgeRun, call.failed ? call.value : undefined);
   }
 
   idle(): boolean {
@@ -173,14 +174,11 @@ export class HedgeStrategy implements Strategy<HedgeOptions>, Layer, HedgeRunOwn
     else call.goOut(at);
   }
 
-  /** Gives up what still runs and waits. */
-  private finish(run: HedgeRun): void {
+  /** Gives up what still runs and waits. @param reason Default: another attempt was faster. */
+  private finish(run: HedgeRun, reason?: unknown): void {
     const forks = run.finish();
     if (forks.length === 0) return;
-    const { call } = run;
-    const { signal } = call.options;
-    const why: unknown =
-      signal?.aborted === true ? signal.reason : attemptNotNeeded(this.context.policy, call.key);
+    const why = reason ?? attemptNotNeeded(this.context.policy, run.call.key);
     for (const fork of forks) fork.cancel(why);
   }
 }
