@@ -235,6 +235,16 @@ describe('recovery times', () => {
     expect(times.take('p', 's')).toEqual([{ atLeastMs: 0, atMostMs: 120_010 }]);
   });
 
+  it('are measured though many outages never ended, of keys that were forgotten', () => {
+    const times = new RecoveryTimes();
+    const ofKey = (n: number, previous: string, current: string) =>
+      ({ ...(of(previous, current) as object), key: `k${n}` }) as never;
+    for (let n = 0; n < 2_000; n++) times.heard(ofKey(n, 'closed', 'open'), n);
+    times.heard(ofKey(1_999, 'open', 'half-open'), 2_999);
+    times.heard(ofKey(1_999, 'half-open', 'closed'), 3_000);
+    expect(times.take('p', 's')).toEqual([{ atLeastMs: 0, atMostMs: 1_001 }]);
+  });
+
   it('are not measured by what an operator or another node did', () => {
     const times = new RecoveryTimes();
     times.heard(of('closed', 'open'), 0);

@@ -12,7 +12,7 @@ export interface Recovery {
   readonly atMostMs: number;
 }
 
-/** Outages that are watched at once at most; others are not measured. */
+/** Outages that are watched at once at most; the oldest is forgotten then: it may be of a key that nobody uses any more. */
 const MAX_OUTAGES = 1_000;
 /** Recoveries of one breaker that are kept until they are taken; older ones are dropped. */
 const MAX_RECOVERIES = 64;
@@ -36,9 +36,9 @@ export class RecoveryTimes {
       return;
     }
     if (previous === 'closed' && current === 'open') {
-      if (this.outages.size < MAX_OUTAGES) {
-        this.outages.set(breaker, { openedAt: now, failedAt: undefined });
-      }
+      this.outages.delete(breaker);
+      if (this.outages.size >= MAX_OUTAGES) this.outages.delete(this.outages.keys().next().value as string);
+      this.outages.set(breaker, { openedAt: now, failedAt: undefined });
       return;
     }
     const outage = this.outages.get(breaker);
