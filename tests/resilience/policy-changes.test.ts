@@ -6,10 +6,10 @@ import { isDwError } from '@datawarehouse/sdk';
 import { FakeClock } from '@datawarehouse/sdk/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { readPolicyDocument } from './document.js';
-import type { Policy } from './policy.js';
-import { ResilienceService } from './resilience-service.js';
-import { STRATEGY_CLASSES } from './strategy-classes.js';
+import { readPolicyDocument } from '#resilience/policy/document.js';
+import type { Policy } from '#resilience/policy/policy.js';
+import { ResilienceService } from '#resilience/policy/resilience-service.js';
+import { STRATEGY_CLASSES } from '#resilience/policy/strategy-classes.js';
 
 /** Changes in one run. */
 const CHANGES = 200;
