@@ -56,3 +56,15 @@ export function replicaRequestRefused(groupId: string, why: string): DwError {
     status: 409,
   });
 }
+
+/** Two nodes that have just connected do not know each other yet. Nothing was done. */
+export function peerNotIntroduced(peer: string): DwError {
+  return new DwError({
+    code: 'peer-not-introduced',
+    message: `A request of node ${peer} was refused: it has not introduced itself since it connected`,
+    hint: 'ask again in a moment; if that does not help, see the health of both nodes for storage that is not its own',
+    retryable: true,
+    retryAfterMs: 500,
+    status: 503,
+  });
+}

@@ -2,6 +2,7 @@
 // leader removes itself.
 
 import type { Clock } from '@datawarehouse/sdk';
+import { isDwError } from '@datawarehouse/sdk';
 import type { GroupRouter } from '../group-router.js';
 import type { ReplicaClient } from '../replicas/replica-client.js';
 import type { ChangeOutcome, MemberChanges } from './member-changes.js';
@@ -35,14 +36,23 @@ export class MemberService {
 
   private atLeader(groupId: string, request: MemberRequest, deadline: number): Promise<ChangeOutcome> {
     const { add, addLearners, addWitnesses, remove } = request;
+    let lost: unknown;
     return this.router.atLeader(
       groupId,
       deadline,
       () => this.changes.change(groupId, request),
       async (peer) => {
         const asked = { kind: 'change', groupId, add, addLearners, addWitnesses, remove } as const;
-        // The peer answers with what this same code made.
-        return (await this.client.ask(peer, asked, CHANGE_MS)) as unknown as ChangeOutcome;
+        try {
+          // The peer answers with what this same code made.
+          return (await this.client.ask(peer, asked, CHANGE_MS)) as unknown as ChangeOutcome;
+        } catch (error) {
+          // A connection may break, and a policy may end what takes long; the leader goes on with it all the same.
+          if (isDwError(error, 'peer-timeout') || isDwError(error, 'peer-disconnected')) lost = error;
+          // It is most likely this request that keeps the leader busy, and what is done then is not done again.
+          const goesOn = isDwError(error, 'members-busy') || isDwError(error, 'peer-not-introduced');
+          throw lost !== undefined && goesOn ? lost : error;
+        }
       },
     );
   }

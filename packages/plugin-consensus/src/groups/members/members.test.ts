@@ -251,6 +251,25 @@ describe('a request', () => {
   });
 });
 
+describe('a request whose answer is lost', () => {
+  it('is waited for all the same, as long as the leader is at it', async () => {
+    await begin();
+    const rule = cluster.network.dropWhen(({ to, channel }) => to === 'n4' && channel === 'dw.raft');
+    const [asking] = others() as [string];
+    const asked = service(asking).change(GROUP, { ...NOBODY, add: ['n4'] });
+    await cluster.until('it learns', () => {
+      return cluster.node(leader()).engine.group(GROUP)?.conf.learners.includes('n4') === true;
+    });
+    // The connection between the two goes, and is back at once.
+    cluster.network.partition([asking], [leader()]);
+    await cluster.advance(20);
+    cluster.network.heal();
+    await cluster.advance(2_000);
+    rule[Symbol.dispose]();
+    expect(await cluster.settle(asked, 60_000)).toMatchObject({ voters: ['n1', 'n2', 'n3', 'n4'] });
+  });
+});
+
 describe('a request for a replica', () => {
   const ask = (from: string, to: string, voters: readonly string[], more = {}): Promise<Buffer> => {
     const request = {
@@ -274,6 +293,17 @@ describe('a request for a replica', () => {
     await expect(ask('n1', 'n4', ['n1', 'n4'], { index: 0 })).rejects.toMatchObject(refused);
     expect(has('n4')).toBe(false);
     await expect(ask('n4', leader(), [])).rejects.toMatchObject(refused);
+  });
+
+  it('is refused for the moment when the two nodes have only just connected', async () => {
+    await begin();
+    cluster.network.partition(['n1'], ['n4']);
+    await cluster.advance(100);
+    cluster.network.heal();
+    const refused = { code: 'peer-not-introduced', retryable: true };
+    await expect(ask('n1', 'n4', ['n1'])).rejects.toMatchObject(refused);
+    await cluster.advance(2_000);
+    expect(JSON.parse((await ask('n1', 'n4', ['n1'])).toString())).toEqual({ opened: true });
   });
 
   it('makes an empty replica once, and leaves one that is there', async () => {

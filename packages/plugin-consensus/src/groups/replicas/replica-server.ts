@@ -5,7 +5,7 @@ import { membersOf } from '../../engine/group-conf.js';
 import type { MultiRaftEngine } from '../../engine/multi-raft-engine.js';
 import type { PeerGate } from '../../engine/peer-gate.js';
 import { overloaded } from '../../errors.js';
-import { replicaRequestRefused } from '../members/member-errors.js';
+import { peerNotIntroduced, replicaRequestRefused } from '../members/member-errors.js';
 import type { MemberChanges } from '../members/member-changes.js';
 import type { GroupRecovery } from '../repair/group-recovery.js';
 import type { RepairLeader } from '../repair/repair-leader.js';
@@ -62,10 +62,7 @@ export class ReplicaServer {
 
   private async serve(from: string, request: ReplicaRequest): Promise<unknown> {
     const { gate, removal, records, changes, repairs, recovery } = this.options;
-    if (request.kind !== 'report' && !gate.accepts(from)) {
-      const { groupId } = request;
-      throw replicaRequestRefused(groupId, `node ${from} has not introduced itself`);
-    }
+    if (request.kind !== 'report' && !gate.accepts(from)) throw peerNotIntroduced(from);
     switch (request.kind) {
       case 'open':
         return this.options.turns.run(request.groupId, () => this.open(from, request));
