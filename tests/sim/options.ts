@@ -31,6 +31,7 @@ export function commandOf(args: readonly string[]): Command {
       nodes: { type: 'string' },
       trouble: { type: 'string' },
       directory: { type: 'string' },
+      policies: { type: 'string' },
       trace: { type: 'string' },
       jobs: { type: 'string' },
       'keep-going': { type: 'boolean', default: false },
@@ -38,12 +39,13 @@ export function commandOf(args: readonly string[]): Command {
       soak: { type: 'boolean', default: false },
     },
   });
-  const { faults, nodes, trouble, directory, trace, jobs } = values;
+  const { faults, nodes, trouble, directory, policies, trace, jobs } = values;
   const rest = [
     ...(faults === undefined ? [] : ['--faults', faults]),
     ...(nodes === undefined ? [] : ['--nodes', nodes]),
     ...(trouble === undefined ? [] : ['--trouble', trouble]),
     ...(directory === undefined ? [] : ['--directory', directory]),
+    ...(policies === undefined ? [] : ['--policies', policies]),
   ];
   return {
     seeds: rangeOf(values.seeds ?? values.seed ?? '1'),
@@ -52,6 +54,7 @@ export function commandOf(args: readonly string[]): Command {
       ...(nodes === undefined ? {} : { nodes: numberOf('nodes', nodes, 1) }),
       ...(trouble === undefined ? {} : { troubleMs: numberOf('trouble', trouble, 0) }),
       ...(directory === undefined ? {} : { directory: yesOrNo('directory', directory) }),
+      ...(policies === undefined ? {} : { policies: yesOrNo('policies', policies) }),
       ...(trace === undefined ? {} : { write: lineWriter(trace) }),
     },
     rest,

@@ -51,6 +51,8 @@ export interface SimulationOptions {
   readonly troubleMs?: number;
   /** Whether the cluster has a directory, and nodes join and retire; default: the seed chooses. */
   readonly directory?: boolean;
+  /** Whether requests between nodes go through a policy that does to them what a policy can. Default false. */
+  readonly policies?: boolean;
   /** Takes each line of the trace. */
   readonly write?: (line: string) => void;
 }
@@ -129,6 +131,7 @@ class World {
       checks: this.checks,
       placements,
       directory: directory ? { groups: placements.length, votersPerGroup: voters } : undefined,
+      policies: options.policies ?? false,
       groupOf: (key) => ring.groupOf(key),
       limits: {
         ...DEFAULTS,

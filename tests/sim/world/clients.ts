@@ -39,6 +39,12 @@ const REFUSALS = new Set([
   'answer-lost',
   'answer-overdue',
   'aborted',
+  // Of a policy of requests to peers.
+  'bulkhead-full',
+  'chaos-injected',
+  'circuit-open',
+  'peer-answer-invented',
+  'peer-request-not-made',
 ]);
 
 /** Codes of refusals of a node that is no member: no other one may give them. */

@@ -26,6 +26,7 @@ import { SimDisk } from './sim-disk.js';
 import { SimLogFiles, SimStorageFiles } from './sim-files.js';
 import type { SimNetwork } from './sim-network.js';
 import { SimMembers, addressOf } from './sim-members.js';
+import { hostileCalls } from './sim-policies.js';
 import { SimTransport } from './sim-transport.js';
 import type { Trace } from './trace.js';
 
@@ -49,6 +50,8 @@ export interface Setting {
   readonly placements: readonly GroupPlacement[];
   /** How many groups and voters the cluster's directory begins with; undefined for a cluster that has none. */
   readonly directory: { readonly groups: number; readonly votersPerGroup: number } | undefined;
+  /** Whether requests between nodes go through a policy. */
+  readonly policies: boolean;
   readonly groupOf: (key: string) => string;
   readonly limits: ConsensusLimits;
   readonly sizes: StorageSizes;
@@ -170,8 +173,10 @@ export class SimNode {
     });
     const peers = [...this.first, ...this.contacts].filter((id) => id !== this.id);
     const members = new SimMembers(this.id, network, peers);
-    const transport = new SimTransport(this.id, life, network, (peer) => members.has(peer));
-    network.join(transport);
+    const joined = new SimTransport(this.id, life, network, (peer) => members.has(peer));
+    network.join(joined);
+    const calls = this.setting.policies ? hostileCalls(clock, stream.unit) : undefined;
+    const transport = calls?.over(joined) ?? joined;
     const base = { nodeId: this.id, transport, clock, log, store };
     const service = await this.openDirectory(base, members, storage.storageId);
     const placements = service?.placements() ?? this.setting.placements;
@@ -202,7 +207,8 @@ export class SimNode {
     const groupOf =
       service === undefined ? this.setting.groupOf : (key: string) => service.table.groupOf(key);
     const groups = service?.table ?? placements;
-    const current = new GroupRouter(engine, transport, clock, log, groups, groupOf, () => limits, firstId);
+    const now = (): ConsensusLimits => limits;
+    const current = new GroupRouter(engine, transport, clock, log, groups, groupOf, now, firstId, calls);
     router.current = current;
     replicas.attach(engine, current);
     if (service?.standing === 'retired') await engine.start([]);

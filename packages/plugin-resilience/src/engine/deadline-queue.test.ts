@@ -122,6 +122,25 @@ describe('deadlines', () => {
     expect(seen).toEqual(['a@10']);
   });
 
+  it('do not set their timer again and again for what a sum of fractions is off by', () => {
+    // given a clock that runs a little slow, so that a timer fires within a rounding of the time it was set for
+    const clock = new FakeClock();
+    let short = 0;
+    const slow: Clock = {
+      now: () => clock.now() - short,
+      wallTime: () => clock.wallTime(),
+      setInterval: (callback, periodMs) => clock.setInterval(callback, periodMs),
+      setImmediate: (callback) => clock.setImmediate(callback),
+      setTimeout: (callback, delayMs) => clock.setTimeout(callback, delayMs),
+    };
+    const seen: string[] = [];
+    deadlinesOf(slow).set(new Noted('a', seen), 50);
+    short = 1e-11;
+    clock.advance(50);
+    expect(seen).toEqual(['a@49.99999999999']);
+    expect(clock.pendingTimers()).toEqual([]);
+  });
+
   it('that are due all pass when the event loop stood still, and others get a turn in between', () => {
     const fake = new FakeClock();
     let stalled = 0;

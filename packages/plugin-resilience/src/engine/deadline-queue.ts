@@ -13,6 +13,12 @@ const MAX_QUEUES = 256;
  */
 const MAX_PASSED_AT_ONCE = 512;
 
+/**
+ * What sums of fractions are off by, and more. Without it a timer that fires on the dot could be early by less than any
+ * time that can be slept, and be set again and again at the same moment.
+ */
+const ROUNDING_MS = 1e-6;
+
 /** Something that happens unless it is cleared in time. Extended by what it happens to, so that it is one object. */
 export abstract class Deadline {
   /** When it passes, monotonic ms. Means something while it is set. */
@@ -100,7 +106,7 @@ class DeadlineQueue {
     try {
       for (let passed = 0; passed < MAX_PASSED_AT_ONCE; passed++) {
         const { head } = this;
-        if (head === undefined || head.due > now) break;
+        if (head === undefined || head.due > now + ROUNDING_MS) break;
         this.unlink(head);
         head.passed(now);
       }
