@@ -110,6 +110,7 @@ export class UltimateConsensusPlugin extends ConsensusPluginBase {
       clock,
       log,
       placements: directory.placements(),
+      isLeaving: directory.isLeaving,
     });
     const record = await MachineRecord.open(context.store, context.storePath('machines'));
     const machines = new MachineGroups(

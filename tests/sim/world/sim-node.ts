@@ -180,7 +180,13 @@ export class SimNode {
     const base = { nodeId: this.id, transport, clock, log, store };
     const service = await this.openDirectory(base, members, storage.storageId);
     const placements = service?.placements() ?? this.setting.placements;
-    const replicas = await NodeReplicas.open({ ...base, storage, storePath, placements });
+    const replicas = await NodeReplicas.open({
+      ...base,
+      storage,
+      storePath,
+      placements,
+      ...(service === undefined ? {} : { isLeaving: service.isLeaving }),
+    });
     const router: { current?: GroupRouter } = {};
     const engine = new MultiRaftEngine({
       nodeId: this.id,

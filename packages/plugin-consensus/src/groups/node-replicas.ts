@@ -36,6 +36,8 @@ export interface NodeReplicasOptions {
   readonly log: Logger;
   /** The groups of the configuration. */
   readonly placements: readonly GroupPlacement[];
+  /** Whether a node is being retired, or was. Default: nobody is. */
+  readonly isLeaving?: (node: string) => boolean;
 }
 
 /** What runs once there is an engine. */
@@ -160,7 +162,8 @@ export class NodeReplicas {
     const { placements, log, clock, transport, storage } = this.options;
     const client = new ReplicaClient(transport);
     const common = { engine, client, records, clock, log, turns: new GroupTurns() };
-    const changes = new MemberChanges(common);
+    const { isLeaving = () => false } = this.options;
+    const changes = new MemberChanges({ ...common, isLeaving });
     const removal = new ReplicaRemoval({
       ...common,
       local: router.local,

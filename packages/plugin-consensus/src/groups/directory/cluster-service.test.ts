@@ -240,6 +240,37 @@ describe('a node that is retired', () => {
     await cluster.until('its replicas are gone', () => cluster.node('n2').engine.all().length === 0);
   });
 
+  const addN4 = { add: ['n4'], addLearners: [], addWitnesses: [], remove: [] };
+  const conf = () =>
+    [...cluster.nodes.values()]
+      .find(({ engine }) => engine.group('group-1')?.isLeader)
+      ?.engine.group('group-1')?.conf;
+
+  it('is added to no group any more', async () => {
+    await joined();
+    await agreed('all know n4', 'n1 n2 n3 n4');
+    await cluster.settle(cluster.node('n1').service.submit({ op: 'retire', id: 'n4' }));
+    await cluster.advance(50);
+    const added = cluster.node('n1').replicas.members.change('group-1', addN4);
+    await expect(cluster.settle(added)).rejects.toMatchObject({ code: 'member-retiring' });
+    expect(conf()).toMatchObject({ voters: ['n1', 'n2', 'n3'], learners: [] });
+  });
+
+  it('does not come to vote either where it was only learning when it began to retire', async () => {
+    await joined();
+    await agreed('all know n4', 'n1 n2 n3 n4');
+    const rule = cluster.network.dropWhen(({ to, channel }) => to === 'n4' && channel === 'dw.raft');
+    const added = cluster.node('n1').replicas.members.change('group-1', addN4);
+    const refused = expect(added).rejects.toMatchObject({ code: 'member-retiring' });
+    await cluster.until('it learns', () => conf()?.learners.includes('n4') === true);
+    await cluster.settle(cluster.node('n1').service.submit({ op: 'retire', id: 'n4' }));
+    rule[Symbol.dispose]();
+    await cluster.until('it is taken out', () => conf()?.learners.length === 0, 60_000);
+    expect(conf()?.voters).toEqual(['n1', 'n2', 'n3']);
+    await cluster.until('it is gone', () => nodesOf('n1') === 'n1 n2 n3', 60_000);
+    await refused;
+  });
+
   it('goes on being retired when the one that leads the directory dies meanwhile', async () => {
     await joined();
     await agreed('all know n4', 'n1 n2 n3 n4');

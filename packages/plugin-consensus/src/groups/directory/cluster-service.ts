@@ -166,6 +166,13 @@ export class ClusterService {
     return { [Symbol.dispose]: () => void this.listeners.delete(own) };
   }
 
+  /** Whether a node is being retired or is gone, as far as this node knows. */
+  readonly isLeaving = (id: string): boolean => {
+    const { version, nodes } = this.view;
+    const node = nodes.find((one) => one.id === id);
+    return node === undefined ? version > 0 : node.state === 'retiring';
+  };
+
   /** A group of this node has another leader. */
   leaderChanged(group: RaftGroup): void {
     if (group.isLeader) this.look();

@@ -111,6 +111,7 @@ export class DirectoryTestCluster {
       clock,
       log,
       placements,
+      isLeaving: service.isLeaving,
     });
     const parts: { router?: GroupRouter } = {};
     const engine = new MultiRaftEngine({

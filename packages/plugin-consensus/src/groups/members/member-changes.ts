@@ -13,7 +13,7 @@ import type { ReplicaRecords } from '../replicas/replica-records.js';
 import type { CatchUpState } from './catch-up.js';
 import { CatchUp } from './catch-up.js';
 import { commitChange, pause, untilSimple } from './conf-proposals.js';
-import { memberNotCaughtUp, membersBusy } from './member-errors.js';
+import { memberNotCaughtUp, memberRetiring, membersBusy } from './member-errors.js';
 import type { MemberPlan, MemberRequest, MemberView } from './member-request.js';
 import { planMembers, viewOf } from './member-request.js';
 
@@ -29,6 +29,8 @@ export interface MemberChangesOptions {
   readonly records: ReplicaRecords;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Whether a node is being retired, or was: nothing may count on it any more. */
+  readonly isLeaving: (node: NodeId) => boolean;
 }
 
 /** How a change ended. */
@@ -58,8 +60,8 @@ export class MemberChanges {
 
   /**
    * Carries a request out, or what is left of it.
-   * @throws DwError `no-replica`, `not-leader`, `members-busy`, `members-invalid`, `member-not-caught-up`,
-   * `outcome-unknown`, and those of the nodes that are to get a replica.
+   * @throws DwError `no-replica`, `not-leader`, `members-busy`, `members-invalid`, `member-retiring`,
+   * `member-not-caught-up`, `outcome-unknown`, and those of the nodes that are to get a replica.
    */
   change(groupId: string, request: MemberRequest): Promise<ChangeOutcome> {
     return this.exclusively(groupId, async (group) => {
@@ -67,7 +69,14 @@ export class MemberChanges {
       await untilSimple(group, clock, clock.now() + HAND_OVER_MS);
       const { nodeId } = this.options.engine;
       const plan = planMembers(groupId, group.conf, request, client.nodes(), nodeId);
+      this.refuseLeaving(groupId, request);
       await this.admit(group, plan);
+      try {
+        this.refuseLeaving(groupId, request);
+      } catch (error) {
+        await this.takeOut(group, plan);
+        throw error;
+      }
       if (plan.change.length > 0) await commitChange(group, clock, plan.change);
       const gone = plan.removed.filter((node) => node !== nodeId);
       void this.tellRemoved(group, gone);
@@ -168,11 +177,22 @@ export class MemberChanges {
     const [first] = failed;
     if (first === undefined) return;
     log.warn({ group: group.id, nodes: Object.fromEntries(failed) }, 'learners did not catch up');
+    await this.takeOut(group, plan);
+    throw memberNotCaughtUp(group.id, [...failed.keys()], first[1]);
+  }
+
+  /** Takes those out again who were to vote and have only learned so far. */
+  private async takeOut(group: RaftGroup, plan: MemberPlan): Promise<void> {
     const added = plan.promote.filter((node) => plan.learn.includes(node));
-    for (const nodeId of added) await commitChange(group, clock, [{ type: 'remove', nodeId }]);
+    for (const nodeId of added) await commitChange(group, this.options.clock, [{ type: 'remove', nodeId }]);
     this.joining.delete(group.id);
     void this.tellRemoved(group, added);
-    throw memberNotCaughtUp(group.id, [...failed.keys()], first[1]);
+  }
+
+  /** @throws DwError `member-retiring`. */
+  private refuseLeaving(groupId: string, { add, addLearners, addWitnesses }: MemberRequest): void {
+    const leaving = [...add, ...addLearners, ...addWitnesses].find(this.options.isLeaving);
+    if (leaving !== undefined) throw memberRetiring(groupId, leaving);
   }
 
   /** Hands leadership to the best of the others. @throws DwError `not-leader` when it went by itself. */

@@ -12,6 +12,16 @@ export function membersInvalid(groupId: string, why: string): DwError {
   });
 }
 
+/** A node that is about to leave the cluster, or has left, gets no replica. What was done for the request was undone. */
+export function memberRetiring(groupId: string, node: string): DwError {
+  return new DwError({
+    code: 'member-retiring',
+    message: `${node} was not added to group ${groupId}: it is being retired, and a group that counts on it could not go on without it`,
+    hint: 'name another node; look at the nodes with GET /v1/cluster',
+    status: 409,
+  });
+}
+
 /** Another change of this group's members is under way. */
 export function membersBusy(groupId: string): DwError {
   return new DwError({
