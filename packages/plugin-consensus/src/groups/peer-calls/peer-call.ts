@@ -30,6 +30,9 @@ const LEAVES_OPEN: ReadonlySet<string> = new Set([
   'peer-timeout',
 ]);
 
+/** What leaves it open when the peer answered, and the policy ended with something else all the same. */
+const ANSWERED = new Error('the peer has answered, and the policy did not use the answer');
+
 /** Marks what the peer answered, so that nothing else is taken for it. */
 class Answer<T> {
   constructor(readonly value: T) {}
@@ -84,7 +87,9 @@ export class PeerCall<T> {
     this.sent++;
     this.running++;
     try {
-      return new Answer(await request.send(signal));
+      const answer = new Answer(await request.send(signal));
+      this.open ??= ANSWERED;
+      return answer;
     } catch (error) {
       this.last = error;
       // What was told to give up may have been sent by then.

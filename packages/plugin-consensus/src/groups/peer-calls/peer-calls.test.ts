@@ -140,6 +140,26 @@ describe('a request to a peer', () => {
     expect(await codeOf(fresh.call(request([fails('outcome-unknown')]).given, 100))).toBe('outcome-unknown');
   });
 
+  it('that was answered is not sent again, and no refusal of the policy says that it was not handled', async () => {
+    const refuses: Behaviour = async (run) => {
+      await run(signal);
+      throw refusal('chaos-injected');
+    };
+    expect(await codeOf(made(refuses).calls.call(request([yes]).given, 100))).toBe('answer-overdue');
+    const invents: Behaviour = async (run) => {
+      await run(signal);
+      return 'a fallback';
+    };
+    expect(await codeOf(made(invents).calls.call(request([yes]).given, 100))).toBe('answer-overdue');
+    const twice: Behaviour = async (run) => {
+      await run(signal);
+      return run(signal);
+    };
+    const { given, sent } = request([yes]);
+    expect(await codeOf(made(twice).calls.call(given, 100))).toBe('answer-overdue');
+    expect(sent.count).toBe(1);
+  });
+
   it('that was certainly not delivered may be sent again', async () => {
     const { calls } = made(again(3));
     const { given, sent } = request([fails('peer-unreachable'), fails('peer-queue-full'), yes]);
