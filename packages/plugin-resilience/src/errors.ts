@@ -104,6 +104,28 @@ export function resilienceNotRunning(): DwError {
   });
 }
 
+export function resilienceStopping(): DwError {
+  return new DwError({
+    code: 'resilience-stopping',
+    status: 503,
+    retryable: true,
+    message: 'the resilience plugin is being stopped and takes no more calls; the call was not made',
+    hint: 'try again when it runs again, or on another node',
+  });
+}
+
+/** The reason that calls are given up with. */
+export function resilienceStopped(): DwError {
+  return new DwError({
+    code: 'resilience-stopped',
+    status: 503,
+    retryable: true,
+    message:
+      'the resilience plugin was stopped while the call was under way, and it was given up; it may have had its effect',
+    hint: 'try again when it runs again, or on another node',
+  });
+}
+
 export function setRequestInvalid(): DwError {
   return new DwError({
     code: 'policy-set-invalid',

@@ -81,6 +81,31 @@ describe('the plugin', () => {
     await expect(plugin.getResilienceHealthAsync()).rejects.toMatchObject({ code: 'resilience-not-running' });
   });
 
+  it('that stops waits for calls under way, and leaves none that waits for ever', async () => {
+    const { host, service } = await start();
+    const code = (result: Promise<unknown>): Promise<unknown> =>
+      result.then(
+        (value) => value,
+        (error: { code?: unknown }) => error.code,
+      );
+    let end: (value: string) => void = () => {};
+    const first = code(service.execute('default', () => new Promise<string>((resolve) => (end = resolve))));
+    const stopping = host.stop();
+    expect(await code(service.execute('default', () => 1))).toBe('resilience-stopping');
+    end('done');
+    expect(await first).toBe('done');
+    await stopping;
+    const other = await start({ stepTimeoutMs: 10 });
+    const hanging = code(other.service.execute('default', () => new Promise(() => {})));
+    const backingOff = code(
+      other.service.execute('default', () =>
+        Promise.reject(Object.assign(new Error('x'), { retryable: true })),
+      ),
+    );
+    await expect(other.host.stop()).rejects.toMatchObject({ code: 'plugin-step-timeout' });
+    expect(await Promise.all([hanging, backingOff])).toEqual(['resilience-stopped', 'resilience-stopped']);
+  });
+
   it('takes the policies of the configuration over those that ship', async () => {
     const policies = [{ name: 'default', strategies: [{ type: 'timeout', timeoutMs: 7 }] }];
     const { host } = await start({ config: { policies } });
@@ -391,11 +416,14 @@ describe('the limits', () => {
     await subsystem.reconfigureLimitsAsync({ maxPolicies: 5, maxCacheEntries: 2 });
     expect((await body(host, 'PUT', `${BASE}/a`, DB)).status).toBe(200);
     expect((await body(host, 'PUT', `${BASE}/b`, DB)).body).toMatchObject({ code: 'policies-exhausted' });
-    const held = ['x', 'y'].map((key) => service.execute('a', () => new Promise(() => {}), { key }));
-    expect(held).toHaveLength(2);
+    const ends: (() => void)[] = [];
+    const hold = (): Promise<void> => new Promise((resolve) => ends.push(resolve));
+    const held = ['x', 'y'].map((key) => service.execute('a', hold, { key }));
     await expect(service.execute('a', () => 1, { key: 'z' })).rejects.toMatchObject({
       code: 'resilience-keys-exhausted',
     });
+    for (const end of ends) end();
+    await Promise.all(held);
     await subsystem.reconfigureLimitsAsync({ maxCacheEntries: 100_000, maxMemoryBytes: 2 * 1_048_576 });
     expect(subsystem.getScalingMetrics().get('keys.limit')).toBe(2_048);
     await expect(subsystem.reconfigureLimitsAsync({ maxPolicies: 0 })).rejects.toMatchObject({

@@ -124,11 +124,17 @@ export class UltimateResiliencePlugin extends ResiliencePluginBase {
     context.services.provide(RESILIENCE, service);
   }
 
-  override shutdownAsync(): void {
+  /** Takes no more calls, and waits for those under way until its time is over. */
+  override async drainAsync(signal: AbortSignal): Promise<void> {
+    await this.running?.service.drain(signal);
+  }
+
+  /** Gives up the calls that are left: the timers that they wait for end with the plugin. */
+  override async shutdownAsync(): Promise<void> {
     const { running } = this;
     this.running = undefined;
     this.scaling.show(undefined);
-    running?.service.dispose();
+    await running?.service.stop();
   }
 
   /** Healthy with open breakers, which do their work; degraded when a policy that was set is not in force. */

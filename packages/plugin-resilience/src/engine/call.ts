@@ -25,6 +25,8 @@ export class Call {
   value: unknown = undefined;
   /** What a layer keeps of this call, by the layer's place. */
   readonly notes: unknown[];
+  /** Place among the calls under way, for those who keep them; -1 when it is not among them. */
+  place = -1;
   /** Settles the caller's promise, if it was not settled when the caller got it. */
   private resolve: ((value: unknown) => void) | undefined = undefined;
   private reject: ((reason: unknown) => void) | undefined = undefined;
@@ -82,11 +84,18 @@ export class Call {
   start(): void {
     const { signal } = this.options;
     if (signal !== undefined) {
-      if (signal.aborted) {
-        this.cancel(signal.reason);
+      try {
+        if (signal.aborted) {
+          this.cancel(signal.reason);
+          return;
+        }
+        watchSignal(signal, this);
+      } catch (error) {
+        // It is no signal.
+        this.fail(error);
+        this.end('failed');
         return;
       }
-      watchSignal(signal, this);
     }
     // Whoever gives the call up later does so in a context of its own.
     if (this.path.givesUp) this.context ??= new CallerContext();
@@ -335,6 +344,19 @@ export class Call {
   }
 }
 
+/** Begins a call of `action` through the layers of `path`. It may have ended already. */
+export function beginCall(
+  path: CallPath,
+  key: string,
+  action: Action<unknown>,
+  now: number,
+  options: CallOptions = NO_OPTIONS,
+): Call {
+  const call = new Call(path, key, action, options, 0, undefined, now);
+  call.start();
+  return call;
+}
+
 /**
  * Runs `action` through the layers of `path`.
  * @returns what the action or a layer gives in the end. @throws what they fail with; the signal's reason.
@@ -344,9 +366,7 @@ export function callThrough<T>(
   key: string,
   action: Action<T>,
   now: number,
-  options: CallOptions = NO_OPTIONS,
+  options?: CallOptions,
 ): Promise<T> {
-  const call = new Call(path, key, action, options, 0, undefined, now);
-  call.start();
-  return call.promise() as Promise<T>;
+  return beginCall(path, key, action, now, options).promise() as Promise<T>;
 }

@@ -9,11 +9,19 @@ import type {
   ResiliencePolicyState,
 } from '@datawarehouse/sdk';
 import type { Call, Ending } from '../engine/call.js';
-import { callThrough } from '../engine/call.js';
+import { beginCall } from '../engine/call.js';
+import type { CallsUnderWay } from '../engine/calls-under-way.js';
 import type { CircuitLayer } from '../engine/circuit.js';
 import { isCircuitLayer } from '../engine/circuit.js';
 import type { Strategy, StrategyContext } from '../engine/strategy.js';
-import { breakerMissing, keyInvalid, keysExhausted, keyUnknown, policyUnknown } from '../errors.js';
+import {
+  breakerMissing,
+  keyInvalid,
+  keysExhausted,
+  keyUnknown,
+  policyUnknown,
+  resilienceStopping,
+} from '../errors.js';
 import type { PolicyStatistics } from '../stats/policy-stats.js';
 import { PolicyStats } from '../stats/policy-stats.js';
 import type { Instance, InstanceRegistry, Row } from './instances.js';
@@ -42,6 +50,7 @@ export class Policy implements IResiliencePolicy {
     private readonly table: StrategyTable,
     private readonly context: StrategyContext,
     registry: InstanceRegistry,
+    private readonly underWay: CallsUnderWay,
   ) {
     this.name = document.name;
     this.clock = context.clock;
@@ -61,6 +70,7 @@ export class Policy implements IResiliencePolicy {
   }
 
   execute<T>(action: ResilienceAction<T>, options?: AbortSignal | ResilienceCallOptions): Promise<T> {
+    if (this.underWay.closed) return Promise.reject(resilienceStopping());
     const given = options === undefined ? NO_OPTIONS : 'aborted' in options ? { signal: options } : options;
     const key = given.key ?? '';
     const instance = this.keys.use(key);
@@ -68,7 +78,9 @@ export class Policy implements IResiliencePolicy {
     const row = this.keys.rowOf(instance);
     this.stats.calls++;
     instance.running++;
-    return callThrough(row, key, action, this.clock.now(), given);
+    const call = beginCall(row, key, action, this.clock.now(), given);
+    if (!call.ended) this.underWay.add(call);
+    return call.promise() as Promise<T>;
   }
 
   /**
@@ -192,6 +204,7 @@ export class Policy implements IResiliencePolicy {
   }
 
   private ended(call: Call, ending: Ending): void {
+    this.underWay.delete(call);
     this.stats.ended(call, ending, this.clock.now());
   }
 

@@ -42,7 +42,8 @@ export interface IResiliencePolicy {
    * @throws what the action throws in the end, the very object; the signal's reason when it aborts. A rejection of a
    * strategy: DwError `circuit-open`, `circuit-isolated`, `bulkhead-full`, `bulkhead-queue-timeout`, `rate-limited`,
    * `concurrency-limited`, `call-timeout`, `chaos-injected`. DwError `policy-unknown` when the policy was removed,
-   * `resilience-key-invalid`, `resilience-keys-exhausted`.
+   * `resilience-key-invalid`, `resilience-keys-exhausted`; `resilience-stopping` when the plugin takes no more calls,
+   * `resilience-stopped` when it stopped while the call was under way.
    * @example
    * const page = await policy.execute((signal) => fetch(url, { signal }), { key: url.host });
    */

@@ -248,6 +248,22 @@ describe('a request to a peer', () => {
     const fresh = new PeerCalls(policies.find, new FakeClock());
     expect(await codeOf(fresh.call(given, 100))).toBe('circuit-open');
   });
+
+  it.each(['resilience-stopping', 'resilience-stopped'])(
+    'that was not sent goes out as it is when the policy is being stopped (%s)',
+    async (code) => {
+      const { calls, clock, policies } = made(() => Promise.reject(refusal(code)));
+      const { given, sent } = request([yes, yes, yes]);
+      expect(await calls.call(given, 100)).toBe('yes');
+      expect(await calls.call(given, 100)).toBe('yes');
+      expect(policies.seen).toHaveLength(1);
+      policies.gives = (run) => Promise.resolve(run(signal));
+      clock.advance(1_000);
+      expect(await calls.call(given, 2_000)).toBe('yes');
+      expect(policies.seen).toHaveLength(2);
+      expect(sent.count).toBe(3);
+    },
+  );
 });
 
 describe('a transport whose requests are made under a policy', () => {

@@ -23,6 +23,8 @@ const LOOK_AGAIN_MS = 1_000;
 const TRANSPORT_TIMEOUT_MS = 5_000;
 /** What says that there is no such policy, or nobody who gives any, now. */
 const NO_POLICY: ReadonlySet<string> = new Set(['policy-unknown', 'service-gone', 'context-closed']);
+/** What says that who gives them is stopping: the policy can be found still, and takes no calls. */
+const STOPPING: ReadonlySet<string> = new Set(['resilience-stopping', 'resilience-stopped']);
 
 /** Requests to other nodes. */
 export class PeerCalls {
@@ -89,7 +91,13 @@ export class PeerCalls {
     try {
       return await result;
     } catch (error) {
-      if (call.sent > 0 || !isDwError(error) || !NO_POLICY.has(error.code)) throw error;
+      if (call.sent > 0 || !isDwError(error)) throw error;
+      if (STOPPING.has(error.code)) {
+        this.policy = undefined;
+        this.lookAt = this.clock.now() + LOOK_AGAIN_MS;
+        return request.send(request.signal ?? NEVER);
+      }
+      if (!NO_POLICY.has(error.code)) throw error;
       // The policy was removed, or its plugin stopped.
       this.policy = undefined;
       this.lookAt = -Infinity;
