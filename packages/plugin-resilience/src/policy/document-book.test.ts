@@ -132,6 +132,29 @@ describe('the book of policies', () => {
     expect(inForce()).toMatchObject({ timeoutMs: 3 });
   });
 
+  it('keeps what is on its way to the disk in force when limits change meanwhile', async () => {
+    const { book, store, inForce } = setUp();
+    await book.set(timeout(3), 'http');
+    const write = store.writeAsync.bind(store);
+    store.writeAsync = async (path, data) => {
+      book.readjust();
+      const written = await write(path, data);
+      book.readjust();
+      return written;
+    };
+    await book.set(timeout(4), 'http');
+    expect(inForce()).toMatchObject({ timeoutMs: 4 });
+    await book.set({ ...timeout(5), name: 'new' }, 'http');
+    expect(inForce('new')).toMatchObject({ timeoutMs: 5 });
+    store.writeAsync = () => {
+      book.readjust();
+      return Promise.reject(new Error('the disk is full'));
+    };
+    await expect(book.set(timeout(6), 'http')).rejects.toThrow('the disk is full');
+    book.readjust();
+    expect(inForce()).toMatchObject({ timeoutMs: 4 });
+  });
+
   it('has a bound on how many there are', async () => {
     const { book } = setUp(new MemoryBackingStore(), 1);
     await book.set(timeout(1), 'http');

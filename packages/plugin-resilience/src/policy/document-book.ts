@@ -69,6 +69,8 @@ export class PolicyBook {
   /** Names whose policy on disk could not be used, with why. */
   private readonly unusable = new Map<string, string>();
   private readonly turns = new TurnQueue();
+  /** In force, and on its way to the disk. */
+  private pending: { readonly name: string; readonly kept: KeptPolicy } | undefined;
 
   constructor(private readonly options: PolicyBookOptions) {}
 
@@ -155,11 +157,14 @@ export class PolicyBook {
         at: this.options.wallTime(),
       };
       this.options.target.set(document);
+      this.pending = { name, kept };
       try {
         await this.options.store.writeAsync(this.options.path(name), Buffer.from(JSON.stringify(kept)));
       } catch (thrown) {
         this.putBack(name, before);
         throw thrown;
+      } finally {
+        this.pending = undefined;
       }
       this.layer('run-time').set(name, kept);
       this.unusable.delete(name);
@@ -202,7 +207,9 @@ export class PolicyBook {
 
   /** Puts every policy in force again, since what `adjust` makes of them has changed. */
   readjust(): void {
-    for (const name of this.names()) this.putBack(name, this.find(name));
+    const { pending } = this;
+    for (const name of this.names()) if (name !== pending?.name) this.putBack(name, this.find(name));
+    if (pending !== undefined) this.putBack(pending.name, pending.kept);
   }
 
   private read(given: unknown): PolicyDocument {
