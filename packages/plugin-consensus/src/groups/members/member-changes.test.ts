@@ -14,6 +14,7 @@ function begin() {
     isLeader: true,
     leader: 'n1' as string | undefined,
     lastApplied: 5,
+    raft: { lastIndex: 7 },
     conf: bootstrapConf(['n1', 'n2', 'n3']),
     storage: { term: (index: number) => (index <= 6 ? 1 : 2) },
   };
@@ -38,6 +39,21 @@ describe('a leader', () => {
     Object.assign(group, { lastApplied: 7, conf: bootstrapConf(['n3', 'n4']) });
     await clock.advanceAsync(1_000);
     expect([seen, changes.busy('g')]).toEqual([[['n3', 'n4']], false]);
+  });
+
+  it('does not begin another change before it knows how its last one ended', async () => {
+    const { clock, group, changes, result } = begin();
+    // Entry 8 lets a node learn; whoever asked for that was told that the outcome is unknown, and asks again.
+    Object.assign(group, { lastApplied: 7, raft: { lastIndex: 8 } });
+    await clock.advanceAsync(100);
+    expect(await result).toEqual(['n1', 'n2', 'n3']);
+    const seen: unknown[] = [];
+    void changes.exclusively('g', async ({ conf }) => conf.learners).then((learners) => seen.push(learners));
+    await clock.advanceAsync(1_000);
+    expect(seen).toEqual([]);
+    Object.assign(group, { lastApplied: 8, conf: { ...group.conf, learners: ['n4'] } });
+    await clock.advanceAsync(100);
+    expect(seen).toEqual([['n4']]);
   });
 
   it('that is deposed before that changes nothing', async () => {

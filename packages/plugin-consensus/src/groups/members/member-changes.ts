@@ -105,12 +105,14 @@ export class MemberChanges {
 
   /**
    * Waits until this leader has applied an entry of its own term, and so every change of members that an earlier leader
-   * has committed: by older members, a node that votes could be taken for one that has nothing to lose.
+   * has committed: by older members, a node that votes could be taken for one that has nothing to lose. The same goes for
+   * a change of its own of which it was not told in time how it ended: it must not empty a replica that joins by it.
    */
   private async knowsMembers(group: RaftGroup): Promise<void> {
     const { clock } = this.options;
     const until = clock.now() + HAND_OVER_MS;
-    while (group.storage.term(group.lastApplied) !== group.term) {
+    const { lastIndex } = group.raft;
+    while (group.lastApplied < lastIndex || group.storage.term(group.lastApplied) !== group.term) {
       if (!group.isLeader) throw notLeader(group.id, group.leader);
       if (clock.now() >= until) throw membersBusy(group.id);
       await pause(clock, POLL_MS);
