@@ -27,6 +27,8 @@ export interface RepairWatchOptions {
 export class RepairWatch {
   /** Peers that miss nothing of this node, since something last changed here. */
   private readonly satisfied = new Set<string>();
+  /** Who said last that something is missing here; it may have fallen silent since. */
+  private readonly missed = new Set<string>();
   private pending: ReadonlySet<string> = new Set();
   private timer: { cancel(): void } | undefined;
   private asking = false;
@@ -79,8 +81,10 @@ export class RepairWatch {
     // What is whole on the disk, whether it runs or not: a group that lacks its plugin has lost nothing.
     const held = storage.groupIds;
     const pending = new Set<string>();
-    // While somebody misses something everybody is asked: whoever missed nothing may have known little, and lead now.
-    const all = lost || this.pending.size > 0;
+    // While somebody misses something, and after it died, everybody is asked: who missed nothing may lead by now.
+    const nodes = client.nodes();
+    for (const peer of this.missed) if (!nodes.has(peer)) this.missed.delete(peer);
+    const all = lost || this.missed.size > 0;
     const peers = client.connected().filter((peer) => all || !this.satisfied.has(peer));
     await Promise.all(
       peers.map(async (peer) => {
@@ -89,7 +93,10 @@ export class RepairWatch {
           .catch(() => undefined);
         const groups = answer?.['pending'];
         if (!Array.isArray(groups)) return;
-        if (groups.length === 0) this.satisfied.add(peer);
+        if (groups.length === 0) {
+          this.satisfied.add(peer);
+          this.missed.delete(peer);
+        } else this.missed.add(peer);
         for (const id of groups) if (typeof id === 'string') pending.add(id);
       }),
     );
