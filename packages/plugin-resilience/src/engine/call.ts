@@ -250,6 +250,11 @@ export class Call {
         return;
       }
       const waiter = waiterFor(running);
+      if (!waiter.again) {
+        // What is no promise of the language calls back in the context of whoever settles it.
+        this.context ??= new CallerContext();
+        this.strayed = true;
+      }
       // The action may have given its own call up. Its promise is waited for all the same, or its failure would be an
       // unhandled rejection.
       if (run === this.run) {

@@ -17,7 +17,7 @@ export class Waiter {
   readonly rejected: (error: unknown) => void;
 
   /** @param again Whether it may be used again: its promise calls back once and only once. */
-  constructor(private readonly again: boolean) {
+  constructor(readonly again: boolean) {
     this.fulfilled = (value) => this.settled(false, value);
     this.rejected = (error) => this.settled(true, error);
   }

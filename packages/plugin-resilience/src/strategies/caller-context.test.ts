@@ -59,6 +59,23 @@ function noting(failures: number) {
 }
 
 describe('an action runs in the context of its caller', () => {
+  it('also when what it gave before is no promise of the language, and somebody else settles it', async () => {
+    const kit = new RowKit();
+    const settle: ((error: Error) => void)[] = [];
+    const seen: (string | undefined)[] = [];
+    const action = (): PromiseLike<string> => {
+      seen.push(tenant.getStore());
+      if (seen.length > 1) return Promise.resolve('done');
+      // oxlint-disable-next-line unicorn/no-thenable -- what is tested
+      return { then: (_: unknown, rejected: (error: Error) => void) => void settle.push(rejected) } as never;
+    };
+    const call = tenant.run('a', () => kit.row(retryOf(kit, 0)).run(action));
+    tenant.run('b', () => settle[0]?.(new Error('not yet')));
+    await passAs(kit, 'b', 1);
+    expect(call).toMatchObject({ value: 'done' });
+    expect(seen).toEqual(['a', 'a']);
+  });
+
   it('after a backoff', async () => {
     const kit = new RowKit();
     const { action, seen } = noting(2);
