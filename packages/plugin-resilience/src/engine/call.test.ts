@@ -420,6 +420,41 @@ describe('a defect of our own', () => {
     expect(thrown).toEqual([defect, defect]);
   });
 
+  it('in letting go of a call that is given up while it goes in does not keep those after it from going on', async () => {
+    const thrown = thrownLater();
+    const defect = new Error('a defect');
+    const caller = new AbortController();
+    const waiting: { call: Call; at: number }[] = [];
+    const gate = recording('gate', [], {
+      enter: (call, at) => {
+        waiting.push({ call, at });
+        return 'wait';
+      },
+      leave: () => {
+        for (const { call, at } of waiting.splice(0)) call.goIn(at);
+        return 'out';
+      },
+    });
+    const inner = recording('inner', [], {
+      enter: () => {
+        caller.abort(new Error('gone'));
+        return 'in';
+      },
+      abandon: () => {
+        throw defect;
+      },
+    });
+    const path = pathOf([gate, inner]);
+    const given = run(path, () => 1, { signal: caller.signal }).catch((error: Error) => error.message);
+    const next = run(pathOf([gate]), () => 2);
+    const first = run(pathOf([gate]), () => 3);
+    const opener = waiting.pop();
+    opener?.call.goIn(opener.at);
+    expect(await Promise.all([first, given, next])).toEqual([3, 'gone', 2]);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(thrown).toEqual([defect]);
+  });
+
   it('in hearing of the end keeps neither this call nor the next from ending', async () => {
     const thrown = thrownLater();
     const defect = new Error('a defect');

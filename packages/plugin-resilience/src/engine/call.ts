@@ -220,7 +220,7 @@ export class Call {
     }
     if (run !== this.run) {
       // Given up by something that the layer called: the call is elsewhere by now, or over.
-      if (step !== 'out') layer.abandon(this, at);
+      if (step !== 'out') this.letGo(layer, at);
       return;
     }
     if (step === 'out') {
@@ -314,12 +314,16 @@ export class Call {
     const { layers } = this.path;
     while (this.depth > lowest) {
       const at = --this.depth;
-      try {
-        (layers[at] as Layer).abandon(this, at);
-      } catch (error) {
-        // A defect of the layer. The others must be let go of all the same.
-        throwLater(error);
-      }
+      this.letGo(layers[at] as Layer, at);
+    }
+  }
+
+  private letGo(layer: Layer, at: number): void {
+    try {
+      layer.abandon(this, at);
+    } catch (error) {
+      // A defect of the layer. The others must be let go of all the same.
+      throwLater(error);
     }
   }
 
