@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import type { ResilienceEvent } from '@datawarehouse/sdk';
 import { describe, expect, it } from 'vitest';
 import { EventSink } from './events.js';
@@ -20,6 +21,22 @@ const changed: ResilienceEvent = {
   reason: 'a test',
   source: 'calls',
 };
+
+it('calls listeners in the context in which they began to listen, and not in that of a call', async () => {
+  const owner = new AsyncLocalStorage<string>();
+  const sink = new EventSink(() => {});
+  const seen: (string | undefined)[] = [];
+  const note = (): void => void seen.push(owner.getStore());
+  owner.run('a', () => sink.listen(note));
+  const both = owner.run('b', () => sink.listenToChanges(note));
+  owner.run('a call', () => sink.report(changed));
+  await Promise.resolve();
+  expect(seen).toEqual(['a', 'b']);
+  both[Symbol.dispose]();
+  sink.report(changed);
+  await Promise.resolve();
+  expect(seen).toEqual(['a', 'b', 'a']);
+});
 
 describe('who listens to changes', () => {
   it('hears of them, and not of what was done to single calls', async () => {

@@ -1,6 +1,7 @@
 // What policies tell of themselves. Telling costs a caller nothing but a place in a bounded queue: listeners are called
 // in a microtask of their own, and what they throw harms nobody.
 
+import { AsyncResource } from 'node:async_hooks';
 import { errorMessage } from '@datawarehouse/sdk';
 import type { ResilienceEvent, ResilienceListener } from '@datawarehouse/sdk';
 
@@ -26,8 +27,7 @@ export class EventSink {
 
   /** Calls `listener` with every event from now on. Dispose of what it returns to stop. */
   listen(listener: ResilienceListener): Disposable {
-    this.listeners.add(listener);
-    return { [Symbol.dispose]: () => void this.listeners.delete(listener) };
+    return register(this.listeners, listener);
   }
 
   /**
@@ -35,8 +35,7 @@ export class EventSink {
    * nobody else listens to it, so that a storm of rejections costs its callers nothing for this listener's sake.
    */
   listenToChanges(listener: ResilienceListener): Disposable {
-    this.changeListeners.add(listener);
-    return { [Symbol.dispose]: () => void this.changeListeners.delete(listener) };
+    return register(this.changeListeners, listener);
   }
 
   /** Whether anybody listens. What is told otherwise need not be made. */
@@ -72,4 +71,11 @@ export class EventSink {
       this.failed(errorMessage(thrown));
     }
   }
+}
+
+/** A listener runs in the asynchronous context of whoever registered it: that of a call is none of its business. */
+function register(listeners: Set<ResilienceListener>, listener: ResilienceListener): Disposable {
+  const bound = AsyncResource.bind(listener);
+  listeners.add(bound);
+  return { [Symbol.dispose]: () => void listeners.delete(bound) };
 }
