@@ -19,6 +19,7 @@ import { Prng } from './world/prng.js';
 import { type Owner, Scheduler } from './world/scheduler.js';
 import { SimNetwork } from './world/sim-network.js';
 import { type Setting, SimNode } from './world/sim-node.js';
+import { HostilePolicies } from './world/sim-policies.js';
 import { Trace } from './world/trace.js';
 
 /** Simulated ms within which a healed majority must write to every group, and agree. */
@@ -131,7 +132,7 @@ class World {
       checks: this.checks,
       placements,
       directory: directory ? { groups: placements.length, votersPerGroup: voters } : undefined,
-      policies: options.policies ?? false,
+      policies: options.policies === true ? new HostilePolicies() : undefined,
       groupOf: (key) => ring.groupOf(key),
       limits: {
         ...DEFAULTS,
@@ -246,6 +247,7 @@ class World {
     const healthy = this.chooseMajority();
     this.trace.note(this.scheduler.now, 'world', `healed: ${healthy.map(({ id }) => id).join(' ')}`);
     for (const node of this.nodes) if (!healthy.includes(node) && node.state !== 'down') node.crash();
+    this.setting.policies?.relent(healthy.filter(({ state }) => state !== 'down').map(({ id }) => id));
     this.nemesis.heal(healthy);
     const deadline = this.scheduler.now + PROGRESS_MS;
     for (const { id } of this.setting.placements) await this.writeTo(id, healthy, deadline);

@@ -26,7 +26,7 @@ import { SimDisk } from './sim-disk.js';
 import { SimLogFiles, SimStorageFiles } from './sim-files.js';
 import type { SimNetwork } from './sim-network.js';
 import { SimMembers, addressOf } from './sim-members.js';
-import { hostileCalls } from './sim-policies.js';
+import type { HostilePolicies } from './sim-policies.js';
 import { SimTransport } from './sim-transport.js';
 import type { Trace } from './trace.js';
 
@@ -50,8 +50,8 @@ export interface Setting {
   readonly placements: readonly GroupPlacement[];
   /** How many groups and voters the cluster's directory begins with; undefined for a cluster that has none. */
   readonly directory: { readonly groups: number; readonly votersPerGroup: number } | undefined;
-  /** Whether requests between nodes go through a policy. */
-  readonly policies: boolean;
+  /** The policies that requests between nodes go through, if they do. */
+  readonly policies: HostilePolicies | undefined;
   readonly groupOf: (key: string) => string;
   readonly limits: ConsensusLimits;
   readonly sizes: StorageSizes;
@@ -175,7 +175,7 @@ export class SimNode {
     const members = new SimMembers(this.id, network, peers);
     const joined = new SimTransport(this.id, life, network, (peer) => members.has(peer));
     network.join(joined);
-    const calls = this.setting.policies ? hostileCalls(clock, stream.unit) : undefined;
+    const calls = this.setting.policies?.calls(this.id, clock, stream.unit);
     const transport = calls?.over(joined) ?? joined;
     const base = { nodeId: this.id, transport, clock, log, store };
     const service = await this.openDirectory(base, members, storage.storageId);

@@ -34,9 +34,40 @@ const STRATEGIES = [
   },
 ];
 
-/** Requests to peers under that policy. Snapshots and the like take their time, so the policy is for short ones only. */
-export function hostileCalls(clock: Clock, random: () => number): PeerCalls {
-  const service = new ResilienceService({ clock, random, strategies: STRATEGY_CLASSES });
-  service.set(readPolicyDocument({ name: PEER_POLICY, strategies: STRATEGIES }));
-  return new PeerCalls(() => service, clock);
+/** What is left of it when all harm ends: an operator has put it in the place of the other. */
+const MILD = [{ type: 'timeout', timeoutMs: 5_000 }];
+
+/** A new node votes once it has met all other voters; that long the policy of its first life lets it. */
+const ACQUAINTANCE_MS = 3_000;
+
+/** The policies of all nodes: hostile until they relent. */
+export class HostilePolicies {
+  /** The service of the newest life of each node. */
+  private readonly services = new Map<string, ResilienceService>();
+  private strategies: readonly object[] = STRATEGIES;
+
+  /** Requests of a new life of a node. Snapshots and the like take their time, so the policy is for short ones only. */
+  calls(nodeId: string, clock: Clock, random: () => number): PeerCalls {
+    const service = new ResilienceService({ clock, random, strategies: STRATEGY_CLASSES });
+    const first = !this.services.has(nodeId);
+    this.services.set(nodeId, service);
+    if (first) {
+      this.put(service, MILD);
+      clock.setTimeout(() => this.put(service), ACQUAINTANCE_MS);
+    } else this.put(service);
+    return new PeerCalls(() => service, clock);
+  }
+
+  /** Ends the harm on these nodes, which run, and on those that begin to run later. */
+  relent(nodeIds: readonly string[]): void {
+    this.strategies = MILD;
+    for (const id of nodeIds) {
+      const service = this.services.get(id);
+      if (service !== undefined) this.put(service);
+    }
+  }
+
+  private put(service: ResilienceService, strategies = this.strategies): void {
+    service.set(readPolicyDocument({ name: PEER_POLICY, strategies }));
+  }
 }

@@ -8,12 +8,19 @@ import { LatencyHistogram } from './latency-histogram.js';
 import { TickSource } from './tick-source.js';
 
 describe('the election timeout', () => {
+  const rtt = (p99Ms: number, samples = 100, p50Ms = p99Ms / 2) => ({ samples, p50Ms, p99Ms });
+
   it('is the multiple of the slowest peer’s 99th percentile, but at least the minimum', () => {
-    const rtt = (p99Ms: number, samples = 10) => ({ samples, p99Ms });
     expect(electionTimeoutMs([rtt(1), rtt(2)], 150, 10)).toBe(150);
     expect(electionTimeoutMs([rtt(1), rtt(40)], 150, 10)).toBe(400);
     expect(electionTimeoutMs([rtt(40, 2), undefined], 150, 10)).toBeUndefined();
     expect(electionTimeoutMs([rtt(1e9)], 150, 10)).toBe(30_000);
+  });
+
+  it('is not stretched by round trips in which a process stood still', () => {
+    expect(electionTimeoutMs([rtt(1_400, 20, 0.5)], 150, 10)).toBe(1_000);
+    expect(electionTimeoutMs([rtt(1_400, 20, 90)], 150, 10)).toBe(9_000);
+    expect(electionTimeoutMs([rtt(60, 20, 0.5)], 150, 10)).toBe(600);
   });
 
   it('leaves room for three heartbeats', () => {
