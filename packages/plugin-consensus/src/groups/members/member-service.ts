@@ -3,6 +3,7 @@
 
 import type { Clock } from '@datawarehouse/sdk';
 import { isDwError } from '@datawarehouse/sdk';
+import { outcomeUnknown } from '../../errors.js';
 import type { GroupRouter } from '../group-router.js';
 import type { ReplicaClient } from '../replicas/replica-client.js';
 import type { ChangeOutcome, MemberChanges } from './member-changes.js';
@@ -22,14 +23,14 @@ export class MemberService {
     private readonly clock: Clock,
   ) {}
 
-  /** @throws DwError as {@link MemberChanges.change}; `no-leader`. */
+  /** @throws DwError as {@link MemberChanges.change}; `no-leader`; `outcome-unknown` when leadership does not settle. */
   async change(groupId: string, request: MemberRequest): Promise<MemberView> {
     const deadline = this.clock.now() + CHANGE_MS;
     let rest = request;
     for (let n = 0; ; n++) {
       const outcome = await this.atLeader(groupId, rest, deadline);
       if (outcome.kind === 'done') return outcome.view;
-      if (n >= MAX_HAND_OVERS) throw new Error(`the leadership of ${groupId} goes round and round`);
+      if (n >= MAX_HAND_OVERS) throw outcomeUnknown(groupId, `its leadership moved ${n} times meanwhile`);
       ({ rest } = outcome);
     }
   }
