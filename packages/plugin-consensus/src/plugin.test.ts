@@ -346,10 +346,8 @@ describe('a state machine of another plugin', () => {
     expect(engine.groupIds()).toContain('machine-fragile');
     const broken = fragile.proposeAsync(Buffer.from('break')).catch((error: unknown) => error);
     expect(await settle(test, broken)).toMatchObject({ code: 'outcome-unknown' });
-    // The disk is a real one, and slow beside a clock that a test turns: the leaders may have given up meanwhile.
-    while (plugin.checkHealthAsync().status === 'unhealthy') await test.advance(10);
     const named = /entry \d+ of term \d+, proposed by n1: cannot take this/;
-    // While time passed for the new group, a slow disk may have cost others their leader for a moment.
+    // The disk is a real one, and slow beside a clock that a test turns: the leaders may have given up meanwhile.
     while (plugin.checkHealthAsync().status === 'unhealthy') await test.advance(10);
     expect(plugin.checkHealthAsync()).toMatchObject({
       status: 'degraded',
