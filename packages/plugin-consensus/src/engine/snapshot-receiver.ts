@@ -149,7 +149,7 @@ export class SnapshotReceiver {
   private drop(incoming: Incoming): void {
     const key = `${incoming.from} ${incoming.groupId}`;
     if (this.incoming.get(key) === incoming) this.incoming.delete(key);
-    // What was received stays for the next try. A sink that could not be opened has told its sender so.
+    // What was received stays for the next try, which checks it. A sink that could not be opened has told its sender so.
     void incoming.sink.then((sink) => sink.close()).catch(() => undefined);
   }
 }

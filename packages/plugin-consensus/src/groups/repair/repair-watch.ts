@@ -90,6 +90,7 @@ export class RepairWatch {
       peers.map(async (peer) => {
         const answer = await client
           .ask(peer, { kind: 'report', held, damaged, notes })
+          // No answer says nothing: the peer counts neither as satisfied nor as missing something, and is asked again.
           .catch(() => undefined);
         const groups = answer?.['pending'];
         if (!Array.isArray(groups)) return;
