@@ -169,7 +169,7 @@ export class NodeReplicas {
       local: router.local,
       joins: (groupId, node) => changes.joins(groupId, node),
     });
-    const repairs = new RepairLeader({ ...common, changes });
+    const repairs = new RepairLeader({ ...common, changes, isLeaving });
     const recovery = new GroupRecovery({ ...common, storage });
     const gate = this.gate;
     this.parts = {

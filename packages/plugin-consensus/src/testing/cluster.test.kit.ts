@@ -70,6 +70,8 @@ export class TestCluster {
   readonly ring: HashRing;
   readonly nodes = new Map<string, TestNode>();
   readonly logs: TestLogLine[] = [];
+  /** Nodes that are being retired, as all others know. */
+  readonly leaving = new Set<string>();
   /** Nodes whose disk was made to fail. */
   readonly broken = new Set<string>();
   limits: ConsensusLimits;
@@ -193,6 +195,7 @@ export class TestCluster {
       clock: this.clock,
       log,
       placements: this.placements,
+      isLeaving: (node) => this.leaving.has(node),
     });
   }
 

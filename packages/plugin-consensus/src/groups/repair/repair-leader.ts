@@ -9,7 +9,7 @@ import type { MultiRaftEngine } from '../../engine/multi-raft-engine.js';
 import type { RaftGroup } from '../../engine/raft-group.js';
 import type { ConfState, NodeId } from '../../raft/types.js';
 import { commitChange } from '../members/conf-proposals.js';
-import { memberNotCaughtUp } from '../members/member-errors.js';
+import { memberNotCaughtUp, memberRetiring } from '../members/member-errors.js';
 import type { MemberChanges } from '../members/member-changes.js';
 import type { ReplicaClient } from '../replicas/replica-client.js';
 import type { FormerRole, ReportReplicas } from '../replicas/replica-messages.js';
@@ -24,6 +24,8 @@ export interface RepairLeaderOptions {
   readonly engine: MultiRaftEngine;
   readonly changes: MemberChanges;
   readonly client: ReplicaClient;
+  /** Whether a node is being retired or is gone: its voters are replaced, and nothing is brought back to it. */
+  readonly isLeaving: (node: NodeId) => boolean;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -50,7 +52,7 @@ export class RepairLeader {
         role !== undefined && (!report.held.includes(group.id) || report.damaged.includes(group.id));
       if (wanted === undefined || (!lost && wanted === role)) continue;
       pending.push(group.id);
-      if (group.isLeader) this.begin(group, from, wanted, lost);
+      if (group.isLeader && !this.options.isLeaving(from)) this.begin(group, from, wanted, lost);
     }
     return pending;
   }
@@ -92,6 +94,7 @@ export class RepairLeader {
     const present = roleOf(group.conf, node);
     // Only a node that is no member gets an empty replica: the leader counts on nothing of it now.
     if (present === undefined) {
+      this.refuseLeaving(group, node);
       await changes.openReplica(group, node);
       const type = role === 'witness' ? 'add-witness' : 'add-learner';
       await commitChange(group, clock, [{ type, nodeId: node }]);
@@ -99,7 +102,13 @@ export class RepairLeader {
     if (role !== 'voter' || roleOf(group.conf, node) === 'voter') return;
     const failed = await changes.caughtUp(group, [node]);
     for (const [, why] of failed) throw memberNotCaughtUp(group.id, [node], why);
+    this.refuseLeaving(group, node);
     await commitChange(group, clock, [{ type: 'add-voter', nodeId: node }]);
+  }
+
+  /** Each step may have taken long. @throws DwError `member-retiring`. */
+  private refuseLeaving(group: RaftGroup, node: NodeId): void {
+    if (this.options.isLeaving(node)) throw memberRetiring(group.id, node);
   }
 }
 

@@ -72,6 +72,39 @@ describe('a node whose disk was wiped', () => {
     await restored(lost);
   });
 
+  it('is not brought back while it is being retired', async () => {
+    await begin(3);
+    await cluster.put('n1', 'k', 'v');
+    const [lost] = followers() as [string];
+    cluster.crash(lost);
+    cluster.wipe(lost);
+    cluster.leaving.add(lost);
+    await cluster.startNode(lost);
+    await cluster.until('it knows what it lost', () => replicas(lost).obstacle?.includes(GROUP) === true);
+    await cluster.advance(30_000);
+    expect(group(lost)).toBeUndefined();
+    expect(group(leader())?.conf.voters).toContain(lost);
+    // Who retires it takes it out of its groups; if they think better of it, it comes back.
+    cluster.leaving.delete(lost);
+    await restored(lost);
+  });
+
+  it('learns and does not come to vote when it is being retired meanwhile', async () => {
+    await begin(3);
+    await cluster.put('n1', 'k', 'v');
+    const [lost] = followers() as [string];
+    cluster.crash(lost);
+    cluster.wipe(lost);
+    const rule = cluster.network.dropWhen(({ to, channel }) => to === lost && channel === 'dw.raft');
+    await cluster.startNode(lost);
+    await cluster.until('it learns', () => group(leader())?.conf.learners.includes(lost) === true, 60_000);
+    cluster.leaving.add(lost);
+    rule[Symbol.dispose]();
+    await cluster.until('it has all', () => hash(lost) === hash(leader()));
+    await cluster.advance(30_000);
+    expect(group(leader())?.conf.voters).not.toContain(lost);
+  });
+
   it('never votes before it was removed: what it had acknowledged counts', async () => {
     await begin(3);
     const [wiped, cut] = followers() as [string, string];
