@@ -27,6 +27,8 @@ export class BreakerModel {
   private probes = 0;
   /** Rises with each change: a call of an earlier life says nothing. */
   private life = 0;
+  /** Probes of lives before this one lost their places when somebody took the breaker in hand. */
+  private freedBefore = 0;
 
   constructor(private readonly limits: () => BreakerLimits) {}
 
@@ -47,9 +49,9 @@ export class BreakerModel {
   }
 
   /** A call is given up: it says nothing. */
-  abandon({ probe }: Pass, now: number): void {
+  abandon({ probe, life }: Pass, now: number): void {
     this.notePossibleRefusal(now);
-    if (probe) this.probes--;
+    if (probe && life >= this.freedBefore) this.probes--;
   }
 
   /** A call has ended. */
@@ -67,10 +69,17 @@ export class BreakerModel {
 
   isolate(now: number): void {
     if (this.state !== 'isolated') this.turn('isolated', now);
+    this.freeProbes();
   }
 
   reset(now: number): void {
     this.turn('closed', now);
+    this.freeProbes();
+  }
+
+  private freeProbes(): void {
+    this.probes = 0;
+    this.freedBefore = this.life;
   }
 
   private open(now: number): void {

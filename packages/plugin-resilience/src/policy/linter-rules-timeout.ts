@@ -98,6 +98,21 @@ export const TIMEOUT_RULES: readonly LintRule[] = [
       ),
   },
   {
+    id: 'probe-time-under-timeout',
+    severity: 'warning',
+    rule: 'A probe may hold its place for as long as a timeout inside of the breaker lets it run.',
+    why: 'others probe beside it while it may still be answered, so more probes run at once than the breaker allows',
+    check: (policy) =>
+      inside(policy, 'circuit-breaker', 'timeout').flatMap(([breaker, timeout]) => {
+        const { maxProbeMs } = breaker.strategy;
+        return maxProbeMs > 0 && maxProbeMs < timeout.strategy.timeoutMs
+          ? [
+              `a probe of ${nameOf(breaker)} holds its place for ${msText(maxProbeMs)}, and ${nameOf(timeout)} lets it run for ${msText(timeout.strategy.timeoutMs)}`,
+            ]
+          : [];
+      }),
+  },
+  {
     id: 'time-unbounded',
     severity: 'warning',
     rule: 'Something bounds the time of a call.',

@@ -72,6 +72,15 @@ const CASES: readonly Case[] = [
     ],
   },
   {
+    rule: 'probe-time-under-timeout',
+    fires: [[{ type: 'circuit-breaker', maxProbeMs: 999 }, timeout(1_000)]],
+    quiet: [
+      [{ type: 'circuit-breaker', maxProbeMs: 1_000 }, timeout(1_000)],
+      [{ type: 'circuit-breaker', maxProbeMs: 0 }, timeout(1_000)],
+      [timeout(70_000), 'circuit-breaker', timeout(1_000)],
+    ],
+  },
+  {
     rule: 'time-unbounded',
     fires: [['retry'], [{ type: 'timeout', timeoutMs: 1, mode: 'cooperative' }]],
     quiet: [['retry', 'timeout'], []],

@@ -26,6 +26,7 @@ export interface RetryView extends Common<'retry'> {
 /** A circuit breaker. */
 export interface CircuitBreakerView extends Common<'circuit-breaker'> {
   readonly breakMs: number;
+  readonly maxProbeMs: number;
   readonly slowCallMs: number;
   readonly handle: ErrorMatch;
 }

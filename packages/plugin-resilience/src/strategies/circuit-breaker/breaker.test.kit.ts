@@ -17,6 +17,7 @@ export const BREAKER_DEFAULTS: CircuitBreakerOptions = {
   breakMs: 1_000,
   halfOpenProbes: 1,
   successesToClose: 1,
+  maxProbeMs: 0,
   slowCallMs: 0,
   slowRate: 1,
   handle: {},

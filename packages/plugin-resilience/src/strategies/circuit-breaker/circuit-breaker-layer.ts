@@ -1,9 +1,9 @@
 // The breaker of one key: lets calls in or turns them away, and hears how they went. What becomes of its state is said in
 // circuit-state.ts; this keeps the books of who is inside.
 //
-// A call carries a ticket. A call of an earlier state says nothing of the present one: each change of state begins a new
-// generation, and only tickets of the present generation count. A probe keeps its place until it has left or was given
-// up, whatever became of the state meanwhile, so that there are never more probes at once than allowed.
+// A call carries the generation that it came in: each change of state begins a new one, and a call of an earlier state
+// says nothing of the present one. A probe keeps its place while calls change the state, so that those of an earlier
+// half-open state count among the probes there may be; see probe-places.ts for how it loses it.
 
 import type { Call } from '../../engine/call.js';
 import type { CircuitLayer } from '../../engine/circuit.js';
@@ -13,20 +13,22 @@ import { circuitIsolated, circuitOpen, rejectingStrategy } from '../../errors.js
 import { CircuitKeeper } from './circuit-keeper.js';
 import { admission } from './circuit-state.js';
 import { failureName } from './failure-name.js';
+import type { Probe } from './probe-places.js';
+import { ProbePlaces } from './probe-places.js';
 import type { Sample } from './windows/sample-window.js';
 import { FAILED, GOOD, SLOW } from './windows/sample-window.js';
 
-/** Ticket of a call that was let in on a dry run and would have been turned away. */
+/** Note of a call that was let in on a dry run and would have been turned away. */
 const SHADOW = -1;
-/** Lowest bit of a ticket: the call is a probe. The bits above are its generation. */
-const PROBE = 1;
 /** What is said to a call that finds all places for probes taken: how long a probe takes is not known. */
 const PROBE_RETRY_MS = 1_000;
-/** Ticket of a call whose time is taken. Other calls carry a number, and those of the first generation nothing. */
-interface TimedTicket {
-  readonly ticket: number;
+/** Note of a call whose time is taken. */
+interface Timed {
+  readonly generation: number;
   readonly startedAt: number;
 }
+/** What is kept of a call: of most its generation alone, and of those of the first generation nothing. */
+type Note = Timed | Probe | number | undefined;
 
 /** One key's breaker. Made by `CircuitBreakerStrategy.layer`. */
 export class CircuitBreakerLayer extends CircuitKeeper implements CircuitLayer {
@@ -34,29 +36,30 @@ export class CircuitBreakerLayer extends CircuitKeeper implements CircuitLayer {
 
   /** Hot path: a closed breaker of the first generation reads two fields and writes one. */
   enter(call: Call, at: number): Step {
-    const { options, clock } = this.strategy;
-    let ticket = this.generation * 2;
     if (this.circuit.kind !== 'closed') {
-      const answer = this.admit(call);
-      if (answer === undefined) return 'out';
-      ticket = answer;
+      const note = this.admit(call);
+      if (note === undefined) return 'out';
+      call.notes[at] = note;
+    } else {
+      const { options, clock } = this.strategy;
+      const { generation } = this;
+      if (options.slowCallMs > 0) call.notes[at] = { generation, startedAt: clock.now() } satisfies Timed;
+      else if (generation !== 0) call.notes[at] = generation;
     }
     this.inside++;
-    if (options.slowCallMs > 0) call.notes[at] = { ticket, startedAt: clock.now() } satisfies TimedTicket;
-    else if (ticket !== 0) call.notes[at] = ticket;
     return 'in';
   }
 
-  /** Lets a call into a breaker that is not closed. @returns its ticket; undefined when it was turned away. */
-  private admit(call: Call): number | undefined {
+  /** Lets a call into a breaker that is not closed. @returns its note; undefined when it was turned away. */
+  private admit(call: Call): Note {
     const { options, tally, context } = this.strategy;
     const now = context.clock.now();
     this.change({ kind: 'asked' }, now, 'the break is over', 'calls');
     this.troubleAt = now;
-    if (admission(this.circuit, this.probes, options.halfOpenProbes) === 'probe') {
-      this.probes++;
+    if (admission(this.circuit, this.placesTaken(now), options.halfOpenProbes) === 'probe') {
+      this.places ??= new ProbePlaces();
       tally.probes++;
-      return this.generation * 2 + PROBE;
+      return this.places.take(this.generation, now);
     }
     if (options.dryRun) {
       tally.wouldReject++;
@@ -76,6 +79,17 @@ export class CircuitBreakerLayer extends CircuitKeeper implements CircuitLayer {
     return undefined;
   }
 
+  /** Probes that hold a place, after those have lost it that held one for too long while others wanted it. */
+  private placesTaken(now: number): number {
+    const { places } = this;
+    if (places === undefined) return 0;
+    const { options, tally } = this.strategy;
+    if (options.maxProbeMs > 0 && places.taken >= options.halfOpenProbes) {
+      tally.probesOverdue += places.takeBack(options.maxProbeMs, now);
+    }
+    return places.taken;
+  }
+
   private rejection(now: number, breakMs: number): unknown {
     const { policy } = this.strategy.context;
     if (this.circuit.kind === 'isolated') return circuitIsolated(policy, this.key);
@@ -85,36 +99,35 @@ export class CircuitBreakerLayer extends CircuitKeeper implements CircuitLayer {
   }
 
   leave(call: Call, at: number): Step {
-    const note = call.notes[at] as TimedTicket | number | undefined;
-    const ticket = this.returned(call, at, note);
-    if (ticket === SHADOW) return 'out';
-    const current = ticket >> 1 === this.generation;
-    const startedAt = typeof note === 'object' ? note.startedAt : undefined;
-    const sample = this.judge(call, startedAt);
+    const note = this.returned(call, at);
+    if (note === SHADOW) return 'out';
+    const isProbe = typeof note === 'object' && 'holdsPlace' in note;
+    const sample = this.judge(call, typeof note === 'object' ? note.startedAt : undefined);
     if (sample === undefined) {
-      if ((ticket & PROBE) !== 0) this.strategy.tally.probesAbandoned++;
+      if (isProbe) this.strategy.tally.probesAbandoned++;
       return 'out';
     }
     this.count(sample);
-    if (!current) return 'out';
-    if ((ticket & PROBE) !== 0) this.probed(sample, call);
+    if (generationOf(note) !== this.generation) return 'out';
+    // One that has lost its place was a probe all the same, and tells as much.
+    if (isProbe) this.probed(sample, call);
     else this.sampled(sample, call);
     return 'out';
   }
 
   abandon(call: Call, at: number): void {
-    const ticket = this.returned(call, at, call.notes[at] as TimedTicket | number | undefined);
-    if (ticket !== SHADOW && (ticket & PROBE) !== 0) this.strategy.tally.probesAbandoned++;
+    const note = this.returned(call, at);
+    if (typeof note === 'object' && 'holdsPlace' in note) this.strategy.tally.probesAbandoned++;
   }
 
-  /** Takes a call's ticket back, and frees what it held. */
-  private returned(call: Call, at: number, note: TimedTicket | number | undefined): number {
+  /** Takes a call's note back, and frees what it held. */
+  private returned(call: Call, at: number): Note {
+    const note = call.notes[at] as Note;
     this.inside--;
-    if (note === undefined) return 0;
+    if (note === undefined) return undefined;
     call.notes[at] = undefined;
-    const ticket = typeof note === 'number' ? note : note.ticket;
-    if (ticket !== SHADOW && (ticket & PROBE) !== 0) this.probes--;
-    return ticket;
+    if (typeof note === 'object' && 'holdsPlace' in note) this.places?.release(note);
+    return note;
   }
 
   /** What a call was like; undefined when it says nothing of what is inside. */
@@ -164,6 +177,11 @@ export class CircuitBreakerLayer extends CircuitKeeper implements CircuitLayer {
     const why = call.failed ? `a probe failed with ${failureName(call.value)}` : 'a probe was too slow';
     this.change({ kind: 'probe-failed', breakMs }, now, why, 'calls');
   }
+}
+
+function generationOf(note: Note): number {
+  if (typeof note === 'object') return note.generation;
+  return note ?? 0;
 }
 
 function isFailure(handles: (error: unknown) => boolean, error: unknown): boolean {

@@ -99,8 +99,14 @@ export const CIRCUIT_BREAKER_OPTIONS = Type.Object(
       minimum: 1,
       maximum: 1_000,
       default: 1,
+      description: 'probes that are under way at once at most while it is half-open; see maxProbeMs',
+    }),
+    maxProbeMs: Type.Integer({
+      minimum: 0,
+      maximum: 86_400_000,
+      default: 60_000,
       description:
-        'probes that are under way at once at most while it is half-open; one keeps its place until it ends, so a timeout belongs inside',
+        'how long a probe keeps its place from others, in ms; then one more may be made beside it, and what comes first counts; 0: until it ends, so a timeout belongs inside',
     }),
     successesToClose: Type.Integer({
       minimum: 1,

@@ -25,6 +25,8 @@ export interface CircuitCounters {
   /** Probes that were let in, and those that were given up without a result. */
   probes: number;
   probesAbandoned: number;
+  /** Probes that lost their places to others, because they had held them for `maxProbeMs`. */
+  probesOverdue: number;
 }
 
 /** Opens when calls fail, so that what fails is left alone and callers hear at once. */
@@ -42,6 +44,7 @@ export class CircuitBreakerStrategy implements Strategy<CircuitBreakerOptions> {
     openedByRemote: 0,
     probes: 0,
     probesAbandoned: 0,
+    probesOverdue: 0,
   };
   /** @internal When the options in force were put there, monotonic ms. */
   configuredAt: number;

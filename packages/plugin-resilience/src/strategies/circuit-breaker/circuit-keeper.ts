@@ -8,6 +8,7 @@ import { MAX_BREAK_MS } from './circuit-breaker-options.js';
 import type { WindowOptions } from './circuit-breaker-options.js';
 import type { Circuit, CircuitInput } from './circuit-state.js';
 import { CLOSED, nextCircuit } from './circuit-state.js';
+import type { ProbePlaces } from './probe-places.js';
 import { TransitionLog } from './transition-log.js';
 import { newWindow, windowAfter } from './windows/make-window.js';
 import type { SampleTotals, SampleWindow } from './windows/sample-window.js';
@@ -20,7 +21,7 @@ const FORGET_AFTER_MS = 600_000;
 
 /** A breaker at a moment, for people. Its state is `half-open` as soon as the break is over, also before a call comes. */
 export interface BreakerView extends CircuitView {
-  /** Probes under way. */
+  /** Probes that hold a place. */
   readonly probes: number;
   /** Calls inside, probes among them. */
   readonly inside: number;
@@ -40,8 +41,8 @@ export abstract class CircuitKeeper {
   protected circuit: Circuit = CLOSED;
   /** Changes of state since it was made, and resets. */
   protected generation = 0;
-  /** Probes inside, of any generation. */
-  protected probes = 0;
+  /** Of probes, of any generation. Made for the first: most keys never have one. */
+  protected places: ProbePlaces | undefined;
   /** Calls inside, probes among them. */
   protected inside = 0;
   /** When it was last not good, monotonic ms. */
@@ -147,7 +148,8 @@ export abstract class CircuitKeeper {
   }
 
   view(now: number): BreakerView {
-    const { probes, inside, transitions } = this;
+    const { inside, transitions } = this;
+    const probes = this.places?.taken ?? 0;
     const remainingMs = this.remainingMs(now);
     // As it is: moving it to other options is for the call that is judged by them.
     const window = this.window.totals(now);
@@ -159,16 +161,21 @@ export abstract class CircuitKeeper {
     return this.log?.entries() ?? [];
   }
 
-  /** Opens it by hand, until {@link reset}. Calls inside go on. @returns whether it was not isolated before. */
+  /**
+   * Opens it by hand, until {@link reset}. Calls inside go on and say nothing any more; probes hold no places any more.
+   * @returns whether it was not isolated before.
+   */
   isolate(reason: string): boolean {
+    this.places?.clear();
     return this.change({ kind: 'isolate' }, this.strategy.clock.now(), reason, 'operator');
   }
 
   /**
-   * Closes it by hand, with nothing remembered: calls that are inside say nothing any more.
+   * Closes it by hand, with nothing remembered: calls that are inside say nothing any more, and probes hold no places.
    * @returns whether it was not closed before.
    */
   reset(reason: string): boolean {
+    this.places?.clear();
     if (this.change({ kind: 'reset' }, this.strategy.clock.now(), reason, 'operator')) return true;
     this.generation++;
     this.clearWindow();

@@ -80,8 +80,8 @@ function opened(now: number, breakMs: number): Circuit {
 
 /**
  * How a call is let in, of which `asked` has been told.
- * @param probes Probes under way, of this half-open state and of earlier ones: a slow probe of an earlier one weighs on
- * what is probed as much as any.
+ * @param probes Probes that hold a place, of this half-open state and of earlier ones: a slow probe of an earlier one
+ * weighs on what is probed as much as any.
  */
 export function admission(circuit: Circuit, probes: number, maxProbes: number): 'in' | 'probe' | 'refused' {
   if (circuit.kind === 'closed') return 'in';

@@ -15,6 +15,7 @@ interface Options {
   readonly breakMs: number;
   readonly halfOpenProbes: number;
   readonly successesToClose: number;
+  readonly maxProbeMs: number;
 }
 
 /** Numbers from a seed: a run that fails can be run again. */
@@ -35,25 +36,37 @@ class Model {
   private failed: boolean[] = [];
   /** The window that they were remembered for. */
   private window: Window;
-  readonly inside = new Map<TestCall, { readonly age: number; readonly probe: boolean }>();
+  readonly inside = new Map<
+    TestCall,
+    { readonly age: number; readonly probe: boolean; readonly since: number; holdsPlace: boolean }
+  >();
 
   constructor(public options: Options) {
     this.window = options.window;
   }
 
   get probes(): number {
-    return [...this.inside.values()].filter(({ probe }) => probe).length;
+    return [...this.inside.values()].filter(({ holdsPlace }) => holdsPlace).length;
   }
 
   admits(now: number): boolean {
     if (this.state === 'open' && now >= this.until) this.become('half-open');
-    return (
-      this.state === 'closed' || (this.state === 'half-open' && this.probes < this.options.halfOpenProbes)
-    );
+    const { halfOpenProbes, maxProbeMs } = this.options;
+    // Also a breaker that is open looks.
+    if (this.state !== 'closed' && maxProbeMs > 0 && this.probes >= halfOpenProbes) {
+      for (const call of this.inside.values()) if (now - call.since >= maxProbeMs) call.holdsPlace = false;
+    }
+    return this.state === 'closed' || (this.state === 'half-open' && this.probes < halfOpenProbes);
   }
 
-  entered(call: TestCall): void {
-    this.inside.set(call, { age: this.age, probe: this.state === 'half-open' });
+  entered(call: TestCall, now: number): void {
+    const probe = this.state === 'half-open';
+    this.inside.set(call, { age: this.age, probe, since: now, holdsPlace: probe });
+  }
+
+  byHand(state: 'closed' | 'isolated'): void {
+    for (const call of this.inside.values()) call.holdsPlace = false;
+    if (state === 'closed' || this.state !== state) this.become(state);
   }
 
   ended(call: TestCall, how: 'succeed' | 'fail' | 'cancel', now: number): void {
@@ -119,6 +132,7 @@ it(`does in ${STEPS} steps what a model does that remembers everything`, () => {
     breakMs: 1 + random(200),
     halfOpenProbes: 1 + random(4),
     successesToClose: 1 + random(4),
+    maxProbeMs: random(3) * 200,
   });
   const first = options();
   const breaker = testBreaker(first);
@@ -132,7 +146,7 @@ it(`does in ${STEPS} steps what a model does that remembers everything`, () => {
       const admitted = model.admits(now);
       const call = breaker.begin();
       if (call.admitted !== admitted) throw new Error(`step ${step}: it was admitted: ${call.admitted}`);
-      if (admitted) model.entered(call);
+      if (admitted) model.entered(call, now);
     } else if (die < 900 || model.inside.size > 12) {
       const calls = [...model.inside.keys()];
       const call = calls[random(calls.length)];
@@ -148,10 +162,10 @@ it(`does in ${STEPS} steps what a model does that remembers everything`, () => {
       breaker.configure(model.options);
     } else if (die < 997) {
       layer.isolate('by hand');
-      if (model.state !== 'isolated') model.become('isolated');
+      model.byHand('isolated');
     } else {
       layer.reset('by hand');
-      model.become('closed');
+      model.byHand('closed');
     }
     const { state, probes, inside, remainingMs } = layer.view(clock.now());
     const over = model.state === 'open' && clock.now() >= model.until;
