@@ -107,7 +107,7 @@ export class ResilienceScalingManager implements IScalableSubsystem {
     const state = this.meter.update(new PressureOf(policies).ratio);
     const { size, limit, evictions, refusals } = parts.service.instances;
     const { lost, listenerFailures } = parts.service.events;
-    const { sent, unsent, received, applied, stale, refused } = parts.sharing.counters();
+    const { sent, unsent, received, applied, stale, refused, ahead } = parts.sharing.counters();
     return resilienceMetrics(policies, this.former, state, {
       'cache.size': size,
       'cache.memoryBytes': size * BYTES_PER_KEY,
@@ -124,6 +124,7 @@ export class ResilienceScalingManager implements IScalableSubsystem {
       'sharing.applied': applied,
       'sharing.stale': stale,
       'sharing.refused': refused,
+      'sharing.refusedAhead': ahead,
     });
   }
 

@@ -36,10 +36,10 @@ export type CircuitMessage =
 /** Notices in one message at most. */
 export const MAX_NOTICES = 256;
 /**
- * Highest stamp. At a thousand changes a second of one breaker it is reached in thousands of years: one that is higher
- * was made up, and would leave no room for honest ones.
+ * Highest stamp. At a thousand changes a second of one breaker it is a hundred thousand years away, and peers cannot push
+ * a node there: see stamp-allowance.ts.
  */
-export const MAX_LAMPORT = 2 ** 48;
+export const MAX_LAMPORT = 2 ** 52;
 
 const VERSION = 1;
 const WHAT = 'a notice of circuit breakers';

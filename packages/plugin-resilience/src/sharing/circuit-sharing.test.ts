@@ -1,7 +1,7 @@
 // Breakers of several nodes on a network in memory, with real policies on each.
 
 import { afterEach, describe, expect, it } from 'vitest';
-import { encodeCircuitMessage } from './circuit-notice.js';
+import { MAX_LAMPORT, encodeCircuitMessage } from './circuit-notice.js';
 import type { CircuitNotice } from './circuit-notice.js';
 import { CIRCUIT_CHANNEL } from './circuit-sharing.js';
 import type { Node } from './sharing.test.kit.js';
@@ -207,6 +207,50 @@ describe('hostile messages', () => {
     a.transport.send('b', CIRCUIT_CHANNEL, Buffer.of(9));
     network.deliverAll();
     expect(b.warnings).toHaveLength(2);
+  });
+
+  it('with the highest stamp there is are refused and counted, and honest changes are heard as before', async () => {
+    const { clock, network, nodes } = cluster(['a', 'b', 'c']);
+    const [a, b, c] = nodes as [Node, Node, Node];
+    notify(a, b, { lamport: MAX_LAMPORT });
+    a.transport.send('b', CIRCUIT_CHANNEL, encodeCircuitMessage({ kind: 'hello', highest: MAX_LAMPORT }));
+    network.deliverAll();
+    expect(b.state()).not.toBe('open');
+    expect(b.sharing.counters()).toMatchObject({ refused: 2, ahead: 2, applied: 0 });
+    expect(b.warnings).toHaveLength(1);
+    // b was pushed as far as may be: its next change is too far ahead of the others by one, who come nearer by it.
+    await b.fail(2);
+    network.deliverAll();
+    expect(c.sharing.counters()).toMatchObject({ ahead: 1 });
+    clock.advance(1_000);
+    await b.fail(1);
+    network.deliverAll();
+    expect([a.state(), b.state(), c.state()]).toEqual(['open', 'open', 'open']);
+    clock.advance(1_000);
+    await c.succeed();
+    await c.fail(2);
+    network.deliverAll();
+    expect(b.state()).toBe('open');
+  });
+
+  it('with a stamp that is high for one key on one node make the others’ news of it unheard for a moment only', async () => {
+    const { clock, network, nodes } = cluster(['a', 'b', 'c']);
+    const [a, b, c] = nodes as [Node, Node, Node];
+    notify(a, b, { state: 'closed', lamport: 1 });
+    await b.succeed();
+    notify(a, b, { state: 'closed', lamport: 1_000_000 });
+    network.deliverAll();
+    await c.fail(2);
+    network.deliverAll();
+    // To b this is old news; c hears how high stamps have come.
+    expect(b.state()).toBe('closed');
+    expect(b.sharing.counters()).toMatchObject({ stale: 1 });
+    clock.advance(1_000);
+    network.deliverAll();
+    await c.fail(1);
+    network.deliverAll();
+    expect(b.state()).toBe('open');
+    expect(clock.pendingTimers()).toEqual([]);
   });
 
   it('that name what is not here leave no trace', async () => {

@@ -74,8 +74,10 @@ export interface SharingCounters {
   readonly applied: number;
   /** Older than what was known. */
   readonly stale: number;
-  /** Malformed, or one for which there is no room. */
+  /** Malformed, too far ahead, or one for which there is no room. */
   readonly refused: number;
+  /** Of the refused, those whose stamp was further ahead than an honest one can be. */
+  readonly ahead: number;
   /** Stamps that are kept. */
   readonly stamps: number;
 }
@@ -84,11 +86,11 @@ export interface SharingCounters {
 export class CircuitSharing implements Disposable {
   private readonly book: StampBook;
   private readonly disposables: Disposable[];
-  /** Peers that may have missed something. */
+  /** Peers that may have missed something; introduced again in a moment. */
   private readonly behind = new Set<string>();
   private retry: TimerHandle | undefined;
   private warnedAt: number | undefined;
-  private readonly counts = { sent: 0, unsent: 0, received: 0, applied: 0, stale: 0, refused: 0 };
+  private readonly counts = { sent: 0, unsent: 0, received: 0, applied: 0, stale: 0, refused: 0, ahead: 0 };
 
   constructor(private readonly options: CircuitSharingOptions) {
     const { nodeId, events, transport } = options;
@@ -224,28 +226,43 @@ export class CircuitSharing implements Disposable {
       this.refuse(from, errorMessage(error));
       return;
     }
-    if (message.kind === 'hello') this.book.raise(message.highest);
-    else for (const notice of message.notices) this.take(from, notice);
+    if (message.kind === 'notices') {
+      for (const notice of message.notices) this.take(from, notice);
+    } else if (!this.book.raise(message.highest, this.options.clock.now())) {
+      this.refuseAhead(from, message.highest);
+    }
   }
 
   private take(from: string, notice: CircuitNotice): void {
     const { book, counts } = this;
     if (!book.isNews(notice, notice.lamport, from)) {
       counts.stale++;
+      // Its stamps are behind what another told of this breaker: it hears how high they have come, or nothing that it
+      // tells of the breaker would be news here.
+      if (notice.lamport < (book.find(notice)?.lamport ?? 0)) this.later(from);
       return;
     }
     const { breakers, clock } = this.options;
     const breaker = breakers.find(notice, notice.state === 'open');
     // What is not here, or is not shared, leaves no trace: a peer cannot fill the book with names.
     if (breaker?.shared !== true) return;
-    const isOpen = notice.state === 'open' || breaker.state(clock.now()) !== 'closed';
-    if (!book.accept(notice, notice.lamport, from, isOpen)) {
-      this.refuse(from, 'there are too many open breakers to remember one more');
-      return;
-    }
+    const now = clock.now();
+    const isOpen = notice.state === 'open' || breaker.state(now) !== 'closed';
+    const verdict = book.accept(notice, notice.lamport, from, isOpen, now);
+    if (verdict === 'ahead') this.refuseAhead(from, notice.lamport);
+    if (verdict === 'full') this.refuse(from, 'there are too many open breakers to remember one more');
+    if (verdict !== 'kept') return;
     const reason = `node ${from}: ${notice.reason}`;
     const change = notice.state === 'open' ? { reason, breakMs: notice.breakMs } : { reason };
     if (breaker.applyRemote(notice.state, change)) counts.applied++;
+  }
+
+  private refuseAhead(from: string, stamp: number): void {
+    this.counts.ahead++;
+    this.refuse(
+      from,
+      `its stamp ${stamp} is further ahead of ${this.book.highest} than an honest one can be`,
+    );
   }
 
   private refuse(from: string, reason: string): void {

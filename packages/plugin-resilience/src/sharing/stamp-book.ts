@@ -3,10 +3,11 @@
 //
 // Stamps of closed breakers may be forgotten. What is forgotten raises the floor, from which the stamps of this node's
 // own changes go on, so that they are later than any that others remember. The floor never judges what others send: a
-// busy breaker does not make the news of a quiet one look old.
+// busy breaker does not make the news of a quiet one look old. How far peers push it is bounded: see stamp-allowance.ts.
 
 import type { BreakerId } from './circuit-notice.js';
 import { MAX_LAMPORT } from './circuit-notice.js';
+import { StampAllowance } from './stamp-allowance.js';
 
 /** Stamps that are kept at most: a few MB. */
 export const MAX_STAMPS = 10_000;
@@ -18,6 +19,9 @@ export interface Stamp extends BreakerId {
   readonly node: string;
 }
 
+/** What became of another node's change. */
+export type StampVerdict = 'kept' | 'ahead' | 'full';
+
 /** The stamps that this node knows. */
 export class StampBook {
   /** Own stamps are higher than this: what was forgotten, and what peers had when they connected. */
@@ -26,6 +30,8 @@ export class StampBook {
   /** Those that may be forgotten, oldest first. */
   private readonly closed = new Map<string, Stamp>();
   private readonly open = new Map<string, Stamp>();
+  /** What peers may push `top` by. */
+  private readonly allowance = new StampAllowance();
 
   constructor(
     private readonly localNode: string,
@@ -41,10 +47,16 @@ export class StampBook {
     return this.top;
   }
 
-  /** A peer has connected, which may remember stamps as high as this one of breakers that were forgotten here. */
-  raise(floor: number): void {
-    this.floor = Math.max(this.floor, floor);
-    this.top = Math.max(this.top, floor);
+  /**
+   * A peer knows of a stamp as high as this one, perhaps of a breaker that was forgotten here: own ones go on after it,
+   * or, when it is too far ahead, as near to it as peers may push them now.
+   * @param now Monotonic ms.
+   * @returns whether it was not too far ahead.
+   */
+  raise(stamp: number, now: number): boolean {
+    const near = this.follow(stamp, now);
+    this.floor = Math.max(this.floor, Math.min(stamp, this.top));
+    return near;
   }
 
   /**
@@ -69,10 +81,19 @@ export class StampBook {
     return lamport > known.lamport || (lamport === known.lamport && node > known.node);
   }
 
-  /** Remembers another node's change. @returns false when there is no room, all others being of open breakers. */
-  accept(id: BreakerId, lamport: number, node: string, isOpen: boolean): boolean {
-    this.top = Math.max(this.top, lamport);
-    return this.keep({ policy: id.policy, strategy: id.strategy, key: id.key, lamport, node }, isOpen);
+  /**
+   * Remembers another node's change.
+   * @param now Monotonic ms.
+   * @returns why not: it is too far `ahead`, and this node's stamps only came nearer; or there is no room, all others
+   * being of `open` breakers.
+   */
+  accept(id: BreakerId, lamport: number, node: string, isOpen: boolean, now: number): StampVerdict {
+    if (!this.follow(lamport, now)) {
+      this.floor = Math.max(this.floor, this.top);
+      return 'ahead';
+    }
+    const stamp = { policy: id.policy, strategy: id.strategy, key: id.key, lamport, node };
+    return this.keep(stamp, isOpen) ? 'kept' : 'full';
   }
 
   find(id: BreakerId): Stamp | undefined {
@@ -89,6 +110,12 @@ export class StampBook {
   /** The stamps of breakers that are open by a change of this node. */
   *ownOpen(): Generator<Stamp> {
     for (const stamp of this.open.values()) if (stamp.node === this.localNode) yield stamp;
+  }
+
+  /** A peer has told of this stamp. @returns whether it is one that this node goes along with. */
+  private follow(stamp: number, now: number): boolean {
+    if (stamp > this.top) this.top += this.allowance.take(stamp - this.top, now);
+    return stamp <= this.top;
   }
 
   private keep(stamp: Stamp, isOpen: boolean): boolean {
