@@ -88,6 +88,23 @@ export class Inode {
     });
   }
 
+  /** A write has returned that took what it wrote to the platter: nothing else that waits is there with it. */
+  syncedRange(from: number, to: number): void {
+    this.kept = grown(this.kept, this.seenLength);
+    this.keptLength = this.seenLength;
+    this.syncs++;
+    for (let sector = Math.floor(from / SECTOR); sector * SECTOR < to; sector++) {
+      this.syncedBy.set(sector, this.syncs);
+      this.seen.copy(this.kept, sector * SECTOR, sector * SECTOR, (sector + 1) * SECTOR);
+      this.dirty.delete(sector);
+    }
+  }
+
+  /** A write has failed on its way to the platter; the system says no more of it. */
+  rangeFailed(from: number, to: number): void {
+    for (let sector = Math.floor(from / SECTOR); sector * SECTOR < to; sector++) this.dirty.delete(sector);
+  }
+
   /** The sync has failed: the system forgets what it did not write, and will not say so again. */
   syncFailed({ sectors, versions }: SyncIssue): void {
     sectors.forEach((sector, at) => {

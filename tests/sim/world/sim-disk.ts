@@ -70,6 +70,8 @@ interface UnderWay {
   readonly inode: Inode;
   readonly bytes: Buffer;
   readonly offset: number;
+  /** From when on the system has all of it, and only the platter has not. */
+  readonly arrivesAt: number;
 }
 
 /** A disk with everything on it. */
@@ -107,15 +109,58 @@ export class SimDisk {
     return this.scheduler.sleep(owner, this.delay(scale), what);
   }
 
-  /** Writes to a file; what is under way when the process ends may get there in part. */
-  write(owner: Owner, inode: Inode, bytes: Buffer, offset: number, scale: number): Promise<void> {
-    const write = { owner, inode, bytes, offset };
+  /**
+   * Lets a write take its time, and then has it happen; one that is under way when the process ends may get there in
+   * part.
+   * @param finish Does it. What it throws is what the write fails with.
+   */
+  write<T>(
+    owner: Owner,
+    inode: Inode,
+    bytes: Buffer,
+    offset: number,
+    scale: number,
+    finish: () => T,
+  ): Promise<T> {
+    const write = { owner, inode, bytes, offset, arrivesAt: Infinity };
     this.underWay.add(write);
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
       this.scheduler.schedule(owner, this.delay(scale), 'write', () => {
         this.underWay.delete(write);
-        resolve();
+        settle(finish, resolve, reject);
       });
+    });
+  }
+
+  /**
+   * As {@link write}, for a call that returns when the bytes are on the platter: a write and a sync in one event. A
+   * process that ends between the two leaves all of it with the system, and nothing on the platter.
+   */
+  writeDurably<T>(
+    owner: Owner,
+    inode: Inode,
+    bytes: Buffer,
+    offset: number,
+    scale: number,
+    syncScale: number,
+    finish: () => T,
+  ): Promise<T> {
+    const arrivesAt = this.scheduler.now + this.delay(scale);
+    const write = { owner, inode, bytes, offset, arrivesAt };
+    this.underWay.add(write);
+    return new Promise((resolve, reject) => {
+      const end = (): void => {
+        // The disk has stopped since: what was to be synced waits with all the rest.
+        const stalled = this.trouble.stalledUntil - this.scheduler.now;
+        if (stalled > 0) {
+          this.scheduler.schedule(owner, stalled, 'durable write', end);
+          return;
+        }
+        this.underWay.delete(write);
+        settle(finish, resolve, reject);
+      };
+      const delay = arrivesAt - this.scheduler.now + this.delay(syncScale);
+      this.scheduler.schedule(owner, delay, 'durable write', end);
     });
   }
 
@@ -130,9 +175,14 @@ export class SimDisk {
     for (const write of this.underWay) {
       if (write.owner !== owner) continue;
       this.underWay.delete(write);
-      const part = this.prng.chance(0.5) ? this.prng.below(write.bytes.length + 1) : 0;
+      const arrived = this.scheduler.now >= write.arrivesAt;
+      const part = arrived ? write.bytes.length : this.partOf(write.bytes);
       if (part > 0) write.inode.write(write.bytes.subarray(0, part), write.offset);
     }
+  }
+
+  private partOf(bytes: Buffer): number {
+    return this.prng.chance(0.5) ? this.prng.below(bytes.length + 1) : 0;
   }
 
   /** A call fails because of what is wrong with the disk. */
@@ -185,6 +235,14 @@ function healthy(): DiskTrouble {
     shortWrites: 0,
     failures: 0,
   };
+}
+
+function settle<T>(finish: () => T, resolve: (value: T) => void, reject: (thrown: unknown) => void): void {
+  try {
+    resolve(finish());
+  } catch (thrown) {
+    reject(thrown);
+  }
 }
 
 /** What a call of a file system fails with. */

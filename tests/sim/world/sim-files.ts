@@ -16,6 +16,7 @@ const WRITE_MS = 0.05;
 const SYNC_MS = 0.8;
 const NAME_MS = 0.05;
 const READ_MS = 0.02;
+const writeMs = (bytes: Uint8Array): number => WRITE_MS + bytes.length / 1e6;
 /** Begins the names of files in the folder for damaged ones. */
 const ASIDE = 'damaged/';
 
@@ -98,29 +99,57 @@ class SimFile {
   }
 
   /** Writes bytes that nobody else changes. */
-  async writeOwn(bytes: Buffer, offset: number): Promise<number> {
-    const { disk } = this;
-    await disk.write(this.owner, this.inode, bytes, offset, WRITE_MS + bytes.length / 1e6);
+  writeOwn(bytes: Buffer, offset: number): Promise<number> {
+    const { disk, owner, inode } = this;
+    return disk.write(owner, inode, bytes, offset, writeMs(bytes), () => this.put(bytes, offset).count);
+  }
+
+  /** A write and a sync of what it wrote, in one. */
+  writeDurably(pieces: readonly Uint8Array[], offset: number): Promise<number> {
+    const { disk, owner, inode } = this;
+    const bytes = Buffer.concat(pieces);
+    return disk.writeDurably(owner, inode, bytes, offset, writeMs(bytes), SYNC_MS, () => {
+      const { count, at, length } = this.put(bytes, offset);
+      if (disk.trouble.failNextSync) {
+        disk.trouble.failNextSync = false;
+        inode.rangeFailed(at, at + length);
+        throw disk.failure('EIO', 'write');
+      }
+      inode.syncedRange(at, at + length);
+      return count;
+    });
+  }
+
+  /**
+   * Does a write, with all that is wrong with the disk.
+   * @returns how many bytes it says it took, and where how many went.
+   */
+  private put(
+    bytes: Buffer,
+    offset: number,
+  ): { readonly count: number; readonly at: number; readonly length: number } {
+    const { disk, inode } = this;
     const { trouble } = disk;
     if (trouble.failWrites !== undefined) {
       // A part of it may have been written before there was no more room.
       const part = disk.prng.below(bytes.length + 1);
-      if (part > 0 && disk.prng.chance(0.5)) this.inode.write(bytes.subarray(0, part), offset);
+      if (part > 0 && disk.prng.chance(0.5)) inode.write(bytes.subarray(0, part), offset);
       throw disk.failure(trouble.failWrites, 'write');
     }
-    if (trouble.misdirectNextWrite && bytes.length >= SECTOR && this.inode.length > 4 * SECTOR) {
+    if (trouble.misdirectNextWrite && bytes.length >= SECTOR && inode.length > 4 * SECTOR) {
       trouble.misdirectNextWrite = false;
-      disk.misdirect(this.inode);
-      const wrong = SECTOR * disk.prng.below(Math.floor(this.inode.length / SECTOR));
+      disk.misdirect(inode);
+      const wrong = SECTOR * disk.prng.below(Math.floor(inode.length / SECTOR));
       disk.trace.add(0, disk.node, 'misdirected', offset, wrong);
-      this.inode.write(bytes.subarray(0, SECTOR), wrong);
-      return bytes.length;
+      inode.write(bytes.subarray(0, SECTOR), wrong);
+      return { count: bytes.length, at: wrong, length: SECTOR };
     }
     const short = trouble.shortWrites > 0 && bytes.length > 1 && disk.prng.chance(trouble.shortWrites);
     const count = short ? 1 + disk.prng.below(bytes.length - 1) : bytes.length;
-    this.inode.write(bytes.subarray(0, count), offset);
-    disk.trace.add(0, disk.node, 'wrote', offset, hashBytes(bytes.subarray(0, SECTOR)) ^ count);
-    return count;
+    const taken = short ? bytes.subarray(0, count) : bytes;
+    inode.write(taken, offset);
+    disk.trace.add(0, disk.node, 'wrote', offset, hashBytes(taken.subarray(0, SECTOR)) ^ count);
+    return { count, at: offset, length: count };
   }
 
   async read(target: Uint8Array, offset: number): Promise<number> {

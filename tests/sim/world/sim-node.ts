@@ -55,6 +55,8 @@ export interface Setting {
   readonly groupOf: (key: string) => string;
   readonly limits: ConsensusLimits;
   readonly sizes: StorageSizes;
+  /** How the journal gets to the disk. */
+  readonly syncBy: 'write' | 'fdatasync';
 }
 
 /** A process that runs. */
@@ -261,6 +263,7 @@ export class SimNode {
           name: 'raft journal',
           segmentBytes: 64 * 1024,
           maxRecordBytes: 1024 * 1024,
+          syncBy: this.setting.syncBy,
           files: new SimLogFiles(this.disk, life, 'journal'),
           clock,
           randomBytes: stream.bytes,

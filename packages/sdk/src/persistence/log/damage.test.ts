@@ -22,7 +22,7 @@ async function build(ending: Ending): Promise<Map<string, Buffer>> {
   for (const text of RECORDS) await log.append(Buffer.from(text));
   if (ending === 'killed when idle') {
     await settle();
-    clock.advance(100);
+    clock.advance(1_000);
     await settle();
   }
   const image = disk.image();

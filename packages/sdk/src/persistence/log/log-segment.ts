@@ -1,9 +1,10 @@
 // One segment of a log: its header, how long its file is, and a sparse index from positions to offsets.
 
 import type { LogFile, LogFiles } from './log-files.js';
-import { readFully, writeFully } from './log-files.js';
+import { writeFully } from './log-files.js';
 import type { SegmentHeader, SegmentMark } from './log-format.js';
 import { encodeMark, HEADER_BLOCK_BYTES, markOffset } from './log-format.js';
+import type { FileWindow } from './record-walk.js';
 
 /** One index entry for about this many bytes: 4 096 entries for 64 MiB. */
 const INDEX_STEP_BYTES = 16 * 1024;
@@ -123,13 +124,16 @@ export async function writeZeros(file: LogFile, from: number, to: number): Promi
   }
 }
 
-/** As {@link writeZeros}, but leaves alone what is zero already. */
-export async function clear(file: LogFile, from: number, to: number): Promise<void> {
-  const buffer = Buffer.allocUnsafe(Math.min(ZEROS.byteLength, Math.max(0, to - from)));
-  for (let at = from; at < to; at += buffer.byteLength) {
-    const count = await readFully(file, buffer.subarray(0, Math.min(buffer.byteLength, to - at)), at);
-    if (count === 0) return;
-    if (ZEROS.compare(buffer, 0, count, 0, count) !== 0) await writeZeros(file, at, at + count);
+/** As {@link writeZeros}, but leaves alone what is zero already. Nothing there is to be read in `window` after it. */
+export async function clear(file: LogFile, window: FileWindow, from: number, to: number): Promise<void> {
+  for (let at = from; at < to;) {
+    if (!window.holds(at, 1) && !(await window.moveTo(at, 1))) return;
+    const begin = window.at(at);
+    const count = Math.min(window.bytes.byteLength - begin, to - at, ZEROS.byteLength);
+    if (ZEROS.compare(window.bytes, begin, begin + count, 0, count) !== 0) {
+      await writeZeros(file, at, at + count);
+    }
+    at += count;
   }
 }
 

@@ -15,6 +15,8 @@ import {
 } from './log-format.js';
 
 const WINDOW_BYTES = 1024 * 1024;
+/** Where in a record's header the salt is. */
+const SALT_OFFSET = 20;
 /** The first window; each later one is twice as large. Most files that are looked into hold little. */
 const FIRST_WINDOW_BYTES = 64 * 1024;
 
@@ -25,9 +27,11 @@ export class FileWindow {
   #start = 0;
   #next = FIRST_WINDOW_BYTES;
 
+  /** @param fileBytes The file's length, where it is known: then nothing is read, or made room for, behind it. */
   constructor(
     private readonly file: Pick<LogFile, 'read'>,
     private readonly windowBytes: number = WINDOW_BYTES,
+    private readonly fileBytes: number = Infinity,
   ) {}
 
   get bytes(): Buffer {
@@ -45,7 +49,9 @@ export class FileWindow {
 
   /** Moves to `offset`. @returns whether `count` bytes are there. */
   async moveTo(offset: number, count: number): Promise<boolean> {
-    const buffer = Buffer.allocUnsafeSlow(Math.max(Math.min(this.#next, this.windowBytes), count));
+    if (offset >= this.fileBytes) return false;
+    const wanted = Math.max(Math.min(this.#next, this.windowBytes), count);
+    const buffer = Buffer.allocUnsafeSlow(Math.min(wanted, this.fileBytes - offset));
     this.#next *= 2;
     const filled = await readFully(this.file, buffer, offset);
     this.#bytes = buffer.subarray(0, filled);
@@ -78,11 +84,10 @@ export interface WalkEnd {
 
 /** Walks the records of a segment from its first. `visit` is told of each whole one. */
 export async function walkRecords(
-  file: LogFile,
+  window: FileWindow,
   segment: SegmentHeader,
   visit: (position: number, offset: number) => void,
 ): Promise<WalkEnd> {
-  const window = new FileWindow(file);
   let offset = HEADER_BLOCK_BYTES;
   let position = segment.firstPosition;
   let lastCrc: number | undefined;
@@ -155,19 +160,25 @@ export interface LaterRecords {
 
 /** Looks everywhere behind `offset` for whole records with positions above `position`. */
 export async function findLaterRecords(
-  file: LogFile,
+  window: FileWindow,
   segment: SegmentHeader,
   offset: number,
   position: number,
 ): Promise<LaterRecords> {
-  const window = new FileWindow(file);
+  const salt = Buffer.alloc(4);
+  salt.writeUInt32LE(segment.salt);
   let end = offset;
   for (let at = offset + 8; ; at += 8) {
     if (!window.holds(at, RECORD_HEADER_BYTES) && !(await window.moveTo(at, RECORD_HEADER_BYTES))) {
       return { proof: undefined, end };
     }
+    at = nextCandidate(window, at, salt);
     const inWindow = window.at(at);
-    if (window.view.getUint32(inWindow + 20, true) !== segment.salt) continue;
+    if (!window.holds(at, RECORD_HEADER_BYTES)) {
+      // Nothing up to the window's end.
+      at -= 8;
+      continue;
+    }
     if (getPosition(window.view, inWindow + 8) <= position) continue;
     const header = decodeRecordHeader(window.view, inWindow, segment.salt);
     if (
@@ -178,5 +189,20 @@ export async function findLaterRecords(
     }
     if (header.batchStart > position) return { proof: { ...header, offset: at }, end };
     end = at + recordBytes(header.length);
+  }
+}
+
+/**
+ * The first place from `at` on, in steps of eight, where a record of the segment with this salt may begin; behind the
+ * last one that the window holds when there is none. Most of what is looked through is zeros, megabytes of them.
+ */
+function nextCandidate(window: FileWindow, at: number, salt: Buffer): number {
+  const begin = window.at(at);
+  const last = window.bytes.byteLength - RECORD_HEADER_BYTES;
+  for (let from = begin + SALT_OFFSET; ; from++) {
+    from = window.bytes.indexOf(salt, from);
+    const found = from - SALT_OFFSET;
+    if (from < 0 || found > last) return at + (Math.floor((last - begin) / 8) + 1) * 8;
+    if ((found - begin) % 8 === 0) return at + found - begin;
   }
 }

@@ -26,7 +26,7 @@ import {
   SPARE_FILE,
 } from './log-segment.js';
 import type { WalkEnd } from './record-walk.js';
-import { findLaterRecords, walkRecords } from './record-walk.js';
+import { FileWindow, findLaterRecords, walkRecords } from './record-walk.js';
 
 /** What was found in a directory. */
 export interface RecoveredLog {
@@ -70,11 +70,14 @@ export async function recoverLog(files: LogFiles, name: string): Promise<Recover
     const isLast = index === firsts.length - 1;
     const file = await files.open(segmentFileName(first));
     try {
-      const next = await openSegment(file, name, first, found.at(-1)?.segment, { nextPosition, lastCrc });
+      const window = new FileWindow(file, undefined, await file.size());
+      const before = { nextPosition, lastCrc };
+      const next = await openSegment(file, window, name, first, found.at(-1)?.segment, before);
       keptFrom = Math.max(keptFrom, next.segment.header.keptFrom, next.mark?.keptFrom ?? 1);
-      const end = await walkRecords(file, next.segment.header, (p, o) => next.segment.note(p, o));
+      const end = await walkRecords(window, next.segment.header, (p, o) => next.segment.note(p, o));
       next.segment.endOffset = end.offset;
-      if (isLast) await settleTail(file, name, next, end, keptFrom, found[0]?.segment ?? next.segment);
+      if (isLast)
+        await settleTail(file, window, name, next, end, keptFrom, found[0]?.segment ?? next.segment);
       else checkSealed(name, next.segment, end, firsts[index + 1] ?? 0);
       nextPosition = end.position;
       lastCrc = end.lastCrc ?? lastCrc;
@@ -99,6 +102,7 @@ async function lengthOf(files: LogFiles, name: string): Promise<number> {
 /** Reads a segment's header and checks that it belongs behind `previous`. */
 async function openSegment(
   file: LogFile,
+  window: FileWindow,
   name: string,
   first: number,
   previous: LogSegment | undefined,
@@ -108,9 +112,10 @@ async function openSegment(
   const fail = (expected: string, found: string): never => {
     throw logDamaged(name, { file: fileName, offset: 0, expected, found });
   };
-  const block = Buffer.alloc(HEADER_BLOCK_BYTES);
-  const count = await readFully(file, block, 0);
-  const header = decodeHeader(block.subarray(0, count));
+  // What follows the header is wanted next.
+  await window.moveTo(0, HEADER_BLOCK_BYTES);
+  const block = window.bytes.subarray(0, HEADER_BLOCK_BYTES);
+  const header = decodeHeader(block);
   if (typeof header === 'string') return fail('a segment header', header);
   if (header.firstPosition !== first) {
     fail(`the segment that starts at ${first}`, `the one that starts at ${header.firstPosition}`);
@@ -154,6 +159,7 @@ function damagedAt(name: string, segment: LogSegment, end: WalkEnd, proof?: stri
 /** The end of the newest segment: checks that nothing acknowledged is missing, and cuts what nobody was told of. */
 async function settleTail(
   file: LogFile,
+  window: FileWindow,
   name: string,
   last: Found,
   end: WalkEnd,
@@ -182,7 +188,7 @@ async function settleTail(
     throw damagedAt(name, segment, end, `all below ${mark.durablePosition} were on disk`);
   }
   if (end.misplaced) throw damagedAt(name, segment, end);
-  const later = await findLaterRecords(file, segment.header, end.offset, end.position);
+  const later = await findLaterRecords(window, segment.header, end.offset, end.position);
   if (later.proof !== undefined) {
     const { position, offset, batchStart } = later.proof;
     const proof = `all below ${batchStart} were on disk when position ${position} at offset ${offset} was written`;
@@ -190,7 +196,7 @@ async function settleTail(
   }
   // All that the torn batch may have reached becomes zeros, so that none of it can be taken for a record later on.
   const reach = Math.max(later.end, end.offset + segment.header.maxBatchBytes);
-  await clear(file, end.offset, Math.min(segment.allocatedBytes, reach));
+  await clear(file, window, end.offset, Math.min(segment.allocatedBytes, reach));
   // The last batch may be in memory only: its writer died before the sync, or the sync failed and the system now
   // takes the pages for clean. Written again, they are on disk after this sync, or this sync fails too.
   await rewrite(file, end.lastBatch.offset, end.offset);
