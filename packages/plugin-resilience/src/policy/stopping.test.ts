@@ -120,6 +120,25 @@ describe('stopping', () => {
     expect(await code).toBe('resilience-stopped');
   });
 
+  it('settles those once who were just let in by a raised limit, and those whose turn had not come', async () => {
+    const { service } = serviceOf({ p: [{ type: 'bulkhead', concurrency: 1, queue: 5_000 }] });
+    let settled = 0;
+    const calls = Array.from({ length: 2_000 }, () =>
+      codeOf(service.execute('p', hangs)).finally(() => settled++),
+    );
+    service.set(
+      readPolicyDocument({ name: 'p', strategies: [{ type: 'bulkhead', concurrency: 5_000, queue: 5_000 }] }),
+    );
+    await Promise.resolve();
+    const { inside = 0 } = service.stats()[0]?.strategies[0]?.counters ?? {};
+    expect(inside).toBeGreaterThan(1);
+    expect(inside).toBeLessThan(1_000);
+    await service.stop();
+    expect(new Set(await Promise.all(calls))).toEqual(new Set(['resilience-stopped']));
+    expect(settled).toBe(2_000);
+    expect(service.callsUnderWay).toBe(0);
+  });
+
   it('gives many calls up without standing in the way of others', async () => {
     const clock = new SystemClock(false);
     const service = new ResilienceService({ clock, strategies: STRATEGY_CLASSES });

@@ -45,7 +45,7 @@ export class AdaptiveConcurrencyStrategy implements Strategy<AdaptiveConcurrency
   /** Sum of their limits, each as of its last step. */
   limits = 0;
   /** What the layers share. */
-  readonly places = new PlacesOfAllKeys();
+  readonly places: PlacesOfAllKeys;
   private current: AdaptiveConcurrencyOptions;
 
   constructor(
@@ -53,6 +53,7 @@ export class AdaptiveConcurrencyStrategy implements Strategy<AdaptiveConcurrency
     readonly context: StrategyContext,
   ) {
     this.current = options;
+    this.places = new PlacesOfAllKeys(context.clock);
   }
 
   get options(): AdaptiveConcurrencyOptions {
@@ -62,7 +63,7 @@ export class AdaptiveConcurrencyStrategy implements Strategy<AdaptiveConcurrency
   /** What was learned stays, as far as the bounds allow it; `initial` is for keys that come later. */
   configure(options: AdaptiveConcurrencyOptions): void {
     this.current = options;
-    this.places.boundsChanged();
+    this.places.turns.boundsChanged();
   }
 
   layer(key: string): Layer {

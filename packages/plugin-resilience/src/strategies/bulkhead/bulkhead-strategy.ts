@@ -31,7 +31,7 @@ export class BulkheadStrategy implements Strategy<BulkheadOptions> {
   /** Calls that a dry run let in at once and that would have had to wait. */
   wouldQueue = 0;
   /** What the layers share. */
-  readonly places = new PlacesOfAllKeys();
+  readonly places: PlacesOfAllKeys;
   private current: BulkheadOptions;
 
   constructor(
@@ -39,6 +39,7 @@ export class BulkheadStrategy implements Strategy<BulkheadOptions> {
     readonly context: StrategyContext,
   ) {
     this.current = options;
+    this.places = new PlacesOfAllKeys(context.clock);
   }
 
   get options(): BulkheadOptions {
@@ -47,7 +48,7 @@ export class BulkheadStrategy implements Strategy<BulkheadOptions> {
 
   configure(options: BulkheadOptions): void {
     this.current = options;
-    this.places.boundsChanged();
+    this.places.turns.boundsChanged();
   }
 
   layer(key: string): Layer {
@@ -104,11 +105,8 @@ class BulkheadLayer extends Places implements Layer {
       this.hold();
       return 'in';
     }
-    if (!options.dryRun) return this.takeTurn(call, at, options);
-    this.countDry(options);
-    this.letIn();
-    this.hold();
-    return 'in';
+    if (options.dryRun) this.countDry(options);
+    return this.takeTurn(call, at, options);
   }
 
   leave(_call: Call, _at: number): Step {

@@ -5,6 +5,7 @@ import type { TimerHandle } from '@datawarehouse/sdk';
 import type { Call } from '../../engine/call.js';
 import type { Layer, Step } from '../../engine/layer.js';
 import { rateLimited } from '../../errors.js';
+import type { WaitingCalls } from '../waiting/entry-turns.js';
 import type { Waiter } from '../waiting/waiting-line.js';
 import { WaitingLine } from '../waiting/waiting-line.js';
 import type { RateLimitStrategy } from './rate-limit-strategy.js';
@@ -16,11 +17,11 @@ import { TokenBucket } from './token-bucket.js';
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** The layer of one key. A call's note is the waiter while it waits, and nothing afterwards. */
-export class RateLimitLayer implements Layer {
+export class RateLimitLayer implements Layer, WaitingCalls {
   readonly type = 'rate-limit';
   private meter: Meter;
   private line: WaitingLine | undefined;
-  /** Rings when the first in line may begin. Set whenever somebody waits. */
+  /** Rings when the first in line may begin. Set whenever somebody waits whose turn has not come. */
   private timer: TimerHandle | undefined;
 
   constructor(
@@ -40,13 +41,16 @@ export class RateLimitLayer implements Layer {
     const now = strategy.context.clock.now();
     // Those who wait come first.
     const wait = this.meterOf(rate, now).wait(this.waiting + 1, rate, now);
-    if (wait === 0) {
+    if (wait === 0 && this.waiting === 0) {
       this.meter.take(rate, now);
       return 'in';
     }
-    const mayWait = wait <= options.maxWaitMs && this.waiting < options.queue && !strategy.room.full;
-    if (options.dryRun) return this.letInDry(mayWait, rate, now);
-    if (mayWait) return this.queue(call, at, now);
+    const { full } = strategy.room;
+    // Those who may begin already, and only have not had their turn, are in nobody's way.
+    const inLine = this.waiting === 0 ? 0 : this.waiting - this.meter.free(rate, now);
+    const mayWait = wait <= options.maxWaitMs && inLine < options.queue && !full;
+    if (options.dryRun && (this.waiting === 0 || full)) return this.letInDry(mayWait, rate, now);
+    if (mayWait || options.dryRun) return this.queue(call, at, now);
     strategy.rejected++;
     strategy.tellRejected(this.key, false);
     call.fail(rateLimited(strategy.context.policy, this.key, wait));
@@ -91,6 +95,7 @@ export class RateLimitLayer implements Layer {
         this.setTimer(wait);
         return;
       }
+      if (!strategy.turns.take(this)) return;
       const waiter = this.line?.shift() as Waiter;
       // One that is being given up by something further out leaves by itself in a moment.
       if (waiter.call.ended) continue;
@@ -124,7 +129,7 @@ export class RateLimitLayer implements Layer {
     call.notes[at] = this.line.push(call, at, now);
     strategy.queued++;
     if (this.line.size === 1) {
-      strategy.withWaiters.add(this);
+      strategy.turns.withWaiters.add(this);
       this.setTimer(this.meter.wait(1, strategy.rate, now));
     }
     return 'wait';
@@ -152,6 +157,6 @@ export class RateLimitLayer implements Layer {
   private nobodyWaits(): void {
     this.timer?.cancel();
     this.timer = undefined;
-    this.strategy.withWaiters.delete(this);
+    this.strategy.turns.withWaiters.delete(this);
   }
 }

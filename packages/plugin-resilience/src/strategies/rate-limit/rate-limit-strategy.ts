@@ -7,6 +7,7 @@
 
 import type { StrategyContext, Strategy } from '../../engine/strategy.js';
 import type { Layer } from '../../engine/layer.js';
+import { EntryTurns } from '../waiting/entry-turns.js';
 import { WaitingRoom } from '../waiting/waiting-line.js';
 import { RateLimitLayer } from './rate-limit-layer.js';
 import type { RateLimitOptions } from './rate-limit-options.js';
@@ -31,18 +32,18 @@ export class RateLimitStrategy implements Strategy<RateLimitOptions> {
   wouldQueue = 0;
   /** Those who wait, over all keys. */
   readonly room = new WaitingRoom();
-  /** Layers with waiters. */
-  readonly withWaiters = new Set<RateLimitLayer>();
+  /** Who may go in when. */
+  readonly turns: EntryTurns;
   /** The rate in force. */
   rate: Rate;
   private current: RateLimitOptions;
-  private looking = false;
 
   constructor(
     options: RateLimitOptions,
     readonly context: StrategyContext,
   ) {
     this.current = options;
+    this.turns = new EntryTurns(context.clock);
     this.rate = rateOf(options, context.clock.now(), undefined);
   }
 
@@ -53,14 +54,7 @@ export class RateLimitStrategy implements Strategy<RateLimitOptions> {
   configure(options: RateLimitOptions): void {
     this.current = options;
     this.rate = rateOf(options, this.context.clock.now(), this.rate);
-    if (this.looking || this.withWaiters.size === 0) return;
-    this.looking = true;
-    // When all strategies of the policy have their new options.
-    queueMicrotask(() => {
-      this.looking = false;
-      const before = [...this.withWaiters];
-      for (const layer of before) layer.letIn();
-    });
+    this.turns.boundsChanged();
   }
 
   layer(key: string): Layer {

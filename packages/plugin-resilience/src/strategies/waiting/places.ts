@@ -6,7 +6,10 @@
 // place goes on by `call.goIn`, which the engine runs after the call that has left and not inside of it, so that a
 // long line does not deepen the stack.
 
+import type { Clock } from '@datawarehouse/sdk';
 import type { Call } from '../../engine/call.js';
+import type { WaitingCalls } from './entry-turns.js';
+import { EntryTurns } from './entry-turns.js';
 import type { Waiter } from './waiting-line.js';
 import { WaitingLine, WaitingRoom } from './waiting-line.js';
 
@@ -17,24 +20,10 @@ export class PlacesOfAllKeys {
   /** Calls that were let in after they had waited. */
   letInAfterWait = 0;
   readonly room = new WaitingRoom();
-  /** Those with waiters, to be looked at when the bound is raised. */
-  readonly withWaiters = new Set<Places>();
+  readonly turns: EntryTurns;
 
-  private looking = false;
-
-  /**
-   * Lets in whom the bounds, which may have been raised, have room for now: when whoever changes them is done, so that no
-   * call goes in while other strategies of the policy still have their former options.
-   */
-  boundsChanged(): void {
-    if (this.looking || this.withWaiters.size === 0) return;
-    this.looking = true;
-    queueMicrotask(() => {
-      this.looking = false;
-      // A copy: those that are let in may leave at once, and come again.
-      const before = [...this.withWaiters];
-      for (const places of before) places.letIn();
-    });
+  constructor(clock: Clock) {
+    this.turns = new EntryTurns(clock);
   }
 }
 
@@ -42,7 +31,7 @@ export class PlacesOfAllKeys {
 export type Arrival = 'inside' | 'waiting' | 'full';
 
 /** The places of one key, and the line before them. A layer is these places, so that a key costs one object. */
-export abstract class Places {
+export abstract class Places implements WaitingCalls {
   /** Calls that hold a place. May be above the bound after that was lowered: nobody is thrown out. */
   inside = 0;
   /** Made when somebody has to wait for the first time. */
@@ -50,7 +39,7 @@ export abstract class Places {
 
   constructor(private readonly all: PlacesOfAllKeys) {}
 
-  /** Calls that may be inside now. */
+  /** Calls that may be inside now; infinitely many on a dry run, which turns nobody away. */
   protected abstract bound(): number;
 
   /** A waiter has got its place, and goes in next. */
@@ -72,16 +61,20 @@ export abstract class Places {
 
   /** A call comes; it may wait if fewer than `queue` do. What it waits as is in its notes. */
   come(call: Call, at: number, queue: number, now: number): Arrival {
-    // Only while others are being let in can there be both room and waiters.
     this.letIn();
-    if (this.inside < this.bound()) {
+    const bound = this.bound();
+    // Free places while others wait are theirs, as soon as it is their turn: nobody passes them, nor is anybody turned
+    // away because they have not gone in yet.
+    const free = Math.max(0, bound - this.inside);
+    const { full } = this.all.room;
+    if ((free > 0 && this.waiting === 0) || (full && bound === Number.POSITIVE_INFINITY)) {
       this.hold();
       return 'inside';
     }
-    if (this.waiting >= queue || this.all.room.full) return 'full';
+    if (full || this.waiting >= queue + free) return 'full';
     this.line ??= new WaitingLine(this.all.room);
     call.notes[at] = this.line.push(call, at, now);
-    if (this.line.size === 1) this.all.withWaiters.add(this);
+    if (this.line.size === 1) this.all.turns.withWaiters.add(this);
     return 'waiting';
   }
 
@@ -102,17 +95,18 @@ export abstract class Places {
   quit(waiter: Waiter): boolean {
     const { line } = this;
     if (line === undefined || !line.remove(waiter)) return false;
-    if (line.size === 0) this.all.withWaiters.delete(this);
+    if (line.size === 0) this.all.turns.withWaiters.delete(this);
     return true;
   }
 
-  /** Lets waiters in, in order, as far as there is room. */
+  /** Lets waiters in, in order, as far as there is room and it is their turn. */
   letIn(): void {
     const { line } = this;
     if (line === undefined) return;
     while (line.size > 0 && this.inside < this.bound()) {
+      if (!this.all.turns.take(this)) return;
       const waiter = line.shift() as Waiter;
-      if (line.size === 0) this.all.withWaiters.delete(this);
+      if (line.size === 0) this.all.turns.withWaiters.delete(this);
       // One that is being given up by something further out leaves by itself in a moment.
       if (waiter.call.ended) continue;
       this.hold();
