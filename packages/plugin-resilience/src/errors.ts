@@ -8,31 +8,45 @@ import type { StrategyType } from './engine/layer.js';
 /** An error that a strategy turned a call away with. Its brand is private: looking for it runs no code of the error. */
 class Rejection extends DwError {
   readonly #by: StrategyType;
+  readonly #policy: string;
 
-  constructor(by: StrategyType, options: DwErrorOptions) {
+  constructor(by: StrategyType, policy: string, options: DwErrorOptions) {
     super(options);
     this.#by = by;
+    this.#policy = policy;
   }
 
   static by(error: object): StrategyType | undefined {
     return #by in error ? error.#by : undefined;
   }
+
+  static policy(error: object): string | undefined {
+    return #policy in error ? error.#policy : undefined;
+  }
 }
 
 /** Makes a rejection without a stack. */
-function rejection(by: StrategyType, options: DwErrorOptions): DwError {
+function rejection(by: StrategyType, policy: string, options: DwErrorOptions): DwError {
   const limit = Error.stackTraceLimit;
   Error.stackTraceLimit = 0;
   try {
-    return new Rejection(by, options);
+    return new Rejection(by, policy, options);
   } finally {
     Error.stackTraceLimit = limit;
   }
 }
 
-/** The strategy of this process that turned the call away with this error; undefined for errors of the action. */
+/**
+ * The strategy of this process that turned a call away with this error, of whatever policy; undefined for other errors.
+ * Whether it turned away a certain call, or only one that the call's action made, that call says (`Call.rejectedBy`).
+ */
 export function rejectingStrategy(error: unknown): StrategyType | undefined {
   return typeof error === 'object' && error !== null ? Rejection.by(error) : undefined;
+}
+
+/** The policy whose strategy turned a call away with this error; undefined for other errors. */
+export function rejectingPolicy(error: unknown): string | undefined {
+  return typeof error === 'object' && error !== null ? Rejection.policy(error) : undefined;
 }
 
 /** The text that names a policy's instance in messages. */
@@ -249,7 +263,7 @@ export function keyInvalid(policy: string, longest: number): DwError {
 
 /** @param retryAfterMs Until it lets a probe through. */
 export function circuitOpen(policy: string, key: string, retryAfterMs: number): DwError {
-  return rejection('circuit-breaker', {
+  return rejection('circuit-breaker', policy, {
     code: 'circuit-open',
     status: 503,
     retryable: true,
@@ -260,7 +274,7 @@ export function circuitOpen(policy: string, key: string, retryAfterMs: number): 
 }
 
 export function circuitIsolated(policy: string, key: string): DwError {
-  return rejection('circuit-breaker', {
+  return rejection('circuit-breaker', policy, {
     code: 'circuit-isolated',
     status: 503,
     message: `the circuit breaker of ${named(policy, key)} was isolated by hand; the call was not made`,
@@ -269,7 +283,7 @@ export function circuitIsolated(policy: string, key: string): DwError {
 }
 
 export function bulkheadFull(policy: string, key: string, concurrency: number, queue: number): DwError {
-  return rejection('bulkhead', {
+  return rejection('bulkhead', policy, {
     code: 'bulkhead-full',
     status: 429,
     retryable: true,
@@ -279,7 +293,7 @@ export function bulkheadFull(policy: string, key: string, concurrency: number, q
 }
 
 export function queueTimedOut(policy: string, key: string, waitedMs: number): DwError {
-  return rejection('bulkhead', {
+  return rejection('bulkhead', policy, {
     code: 'bulkhead-queue-timeout',
     status: 503,
     retryable: true,
@@ -289,7 +303,7 @@ export function queueTimedOut(policy: string, key: string, waitedMs: number): Dw
 }
 
 export function rateLimited(policy: string, key: string, retryAfterMs: number): DwError {
-  return rejection('rate-limit', {
+  return rejection('rate-limit', policy, {
     code: 'rate-limited',
     status: 429,
     retryable: true,
@@ -300,7 +314,7 @@ export function rateLimited(policy: string, key: string, retryAfterMs: number): 
 }
 
 export function concurrencyLimited(policy: string, key: string, limit: number): DwError {
-  return rejection('adaptive-concurrency', {
+  return rejection('adaptive-concurrency', policy, {
     code: 'concurrency-limited',
     status: 429,
     retryable: true,
@@ -310,7 +324,7 @@ export function concurrencyLimited(policy: string, key: string, limit: number): 
 }
 
 export function callTimedOut(policy: string, key: string, timeoutMs: number): DwError {
-  return rejection('timeout', {
+  return rejection('timeout', policy, {
     code: 'call-timeout',
     status: 504,
     retryable: true,
@@ -320,7 +334,7 @@ export function callTimedOut(policy: string, key: string, timeoutMs: number): Dw
 }
 
 export function chaosInjected(policy: string, key: string, what: string): DwError {
-  return rejection('chaos', {
+  return rejection('chaos', policy, {
     code: 'chaos-injected',
     status: 503,
     retryable: true,
@@ -331,7 +345,7 @@ export function chaosInjected(policy: string, key: string, what: string): DwErro
 
 /** The reason that attempts of a hedge are given up with; no caller sees it. */
 export function attemptNotNeeded(policy: string, key: string): DwError {
-  return rejection('hedge', {
+  return rejection('hedge', policy, {
     code: 'attempt-not-needed',
     status: 499,
     message: `another attempt of the same call under ${named(policy, key)} was faster; this one is not waited for`,
@@ -339,7 +353,7 @@ export function attemptNotNeeded(policy: string, key: string): DwError {
 }
 
 export function keysExhausted(policy: string, most: number): DwError {
-  return rejection('bulkhead', {
+  return rejection('bulkhead', policy, {
     code: 'resilience-keys-exhausted',
     status: 503,
     retryable: true,

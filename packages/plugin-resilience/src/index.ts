@@ -3,6 +3,7 @@
 export { UltimateResiliencePlugin, UltimateResiliencePlugin as plugin } from './plugin.js';
 export type { CircuitState, ResilienceEvent, ResilienceListener } from './engine/events.js';
 export type { StrategyType } from './engine/layer.js';
+export { rejectingPolicy, rejectingStrategy } from './errors.js';
 export { readPolicyDocument } from './policy/document.js';
 export type { PolicyDocument } from './policy/document.js';
 export { lintPolicy } from './policy/linter.js';

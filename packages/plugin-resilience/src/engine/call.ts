@@ -4,8 +4,9 @@
 
 import type { Action, CallOptions, CallPath, Ending } from './call-path.js';
 import { CallerContext } from './caller-context.js';
+import { rejectingStrategy } from '../errors.js';
 import { throwLater } from './defect.js';
-import type { Layer, Step } from './layer.js';
+import type { Layer, Step, StrategyType } from './layer.js';
 import { proceed, undisturbed } from './driving.js';
 import { pendingPromise } from './pending-promise.js';
 import { forgetCall, watchSignal } from './signal-watch.js';
@@ -19,14 +20,14 @@ const NO_OPTIONS: CallOptions = Object.freeze({});
 const NO_NOTES: unknown[] = [];
 /** One call. */
 export class Call {
-  /** Whether {@link value} is an error. Means something while an outcome comes out. */
-  failed = false;
   /** The outcome: what the action resolved with, or what it or a layer failed with. */
   value: unknown = undefined;
   /** What a layer keeps of this call, by the layer's place. */
   readonly notes: unknown[];
   /** Place among the calls under way, for those who keep them; -1 when it is not among them. */
   place = -1;
+  /** What {@link value} is: that, or an error, and whose. Means something while an outcome comes out. */
+  private outcome: 'value' | 'error-of-layer' | 'error-of-action' = 'value';
   /** Settles the caller's promise, if it was not settled when the caller got it. */
   private resolve: ((value: unknown) => void) | undefined = undefined;
   private reject: ((reason: unknown) => void) | undefined = undefined;
@@ -64,6 +65,19 @@ export class Call {
     const places = path.layers.length;
     // oxlint-disable-next-line unicorn/no-new-array -- a length is meant, and Array.from costs a loop
     this.notes = places === 0 ? NO_NOTES : new Array(places);
+  }
+
+  /** Whether {@link value} is an error. Means something while an outcome comes out. */
+  get failed(): boolean {
+    return this.outcome !== 'value';
+  }
+
+  /**
+   * The strategy of this call's own policy that turned it away. Undefined for what its action failed with, also when that
+   * is the rejection of a call that the action made under this or another policy: to this call it is an error like others.
+   */
+  get rejectedBy(): StrategyType | undefined {
+    return this.outcome === 'error-of-layer' ? rejectingStrategy(this.value) : undefined;
   }
 
   /** Whether it has an outcome that nothing changes any more. */
@@ -107,16 +121,28 @@ export class Call {
 
   /** Gives the call a value, in place of what is inside. One that has ended keeps its outcome. */
   succeed(value: unknown): void {
-    if (this.state === 'ended') return;
-    this.failed = false;
-    this.value = value;
+    this.become('value', value);
   }
 
-  /** Gives the call an error, in place of what is inside. One that has ended keeps its outcome. */
+  /** Gives the call an error of a layer, in place of what is inside. One that has ended keeps its outcome. */
   fail(error: unknown): void {
+    this.become('error-of-layer', error);
+  }
+
+  /** As {@link fail}, with what a function of the caller has thrown. */
+  failAsAction(error: unknown): void {
+    this.become('error-of-action', error);
+  }
+
+  /** Gives the call the outcome of another one for what is inside: a fork of it, or of one that it shares it with. */
+  endLike(other: Call): void {
+    this.become(other.outcome, other.value);
+  }
+
+  private become(outcome: Call['outcome'], value: unknown): void {
     if (this.state === 'ended') return;
-    this.failed = true;
-    this.value = error;
+    this.outcome = outcome;
+    this.value = value;
   }
 
   /** Lets a call that waits at layer `at` go on to what is inside. */
@@ -278,7 +304,7 @@ export class Call {
   private came(run: number, failed: boolean, value: unknown): boolean {
     if (run !== this.run || this.state !== 'acting') return false;
     this.controller = undefined;
-    this.failed = failed;
+    this.outcome = failed ? 'error-of-action' : 'value';
     this.value = value;
     this.state = 'going-out';
     return true;

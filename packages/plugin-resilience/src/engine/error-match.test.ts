@@ -2,7 +2,15 @@
 
 import { DwError } from '@datawarehouse/sdk';
 import { describe, expect, it } from 'vitest';
-import { bulkheadFull, callTimedOut, chaosInjected, circuitIsolated, circuitOpen } from '../errors.js';
+import {
+  bulkheadFull,
+  callTimedOut,
+  chaosInjected,
+  circuitIsolated,
+  circuitOpen,
+  rejectingPolicy,
+  rejectingStrategy,
+} from '../errors.js';
 import type { ErrorMatch, ErrorMatchDefaults } from './error-match.js';
 import {
   FAILURE_BY_DEFAULT,
@@ -25,9 +33,15 @@ const aborted = new DOMException('gone', 'AbortError');
 
 const ALL = { timedOut, chaos, open, full, busy, refused, plain, reset, badGateway, aborted };
 
+/** Judges errors as the policy does that made the rejections. */
+function matcher(match: ErrorMatch, defaults: ErrorMatchDefaults): (error: unknown) => boolean {
+  const isMeant = compileErrorMatch(match, defaults);
+  return (error) => isMeant(error, rejectingStrategy(error));
+}
+
 /** The names of those of {@link ALL} that are meant. */
 function meant(match: ErrorMatch, defaults: ErrorMatchDefaults = FAILURE_BY_DEFAULT): string[] {
-  const isMeant = compileErrorMatch(match, defaults);
+  const isMeant = matcher(match, defaults);
   return Object.entries(ALL)
     .filter(([, error]) => isMeant(error))
     .map(([name]) => name);
@@ -54,7 +68,7 @@ describe('an error match that says nothing', () => {
   });
 
   it('takes anything that can be thrown', () => {
-    const isMeant = compileErrorMatch({}, RETRIED_BY_DEFAULT);
+    const isMeant = matcher({}, RETRIED_BY_DEFAULT);
     expect([undefined, null, 'text', 7, Symbol('s')].map(isMeant)).toEqual([true, true, true, true, true]);
     const unreadable = {
       get code(): string {
@@ -62,9 +76,9 @@ describe('an error match that says nothing', () => {
       },
     };
     expect(isMeant(unreadable)).toBe(true);
-    expect(compileErrorMatch({ codes: ['x'] }, RETRIED_BY_DEFAULT)(unreadable)).toBe(false);
-    expect(compileErrorMatch({ retryableOnly: true }, RETRIED_BY_DEFAULT)(unreadable)).toBe(false);
-    const named = compileErrorMatch({ codes: ['x'], statuses: [503] }, RETRIED_BY_DEFAULT);
+    expect(matcher({ codes: ['x'] }, RETRIED_BY_DEFAULT)(unreadable)).toBe(false);
+    expect(matcher({ retryableOnly: true }, RETRIED_BY_DEFAULT)(unreadable)).toBe(false);
+    const named = matcher({ codes: ['x'], statuses: [503] }, RETRIED_BY_DEFAULT);
     expect([undefined, null, 'text'].map(named)).toEqual([false, false, false]);
   });
 });
@@ -95,8 +109,8 @@ describe('an error match', () => {
 
   it('never lets a retry take a breaker that was isolated by hand', () => {
     const match = { rejections: ['circuit-breaker' as const] };
-    expect(compileErrorMatch(match, RETRIED_BY_DEFAULT)(circuitIsolated('p', ''))).toBe(false);
-    expect(compileErrorMatch(match, REPLACED_BY_DEFAULT)(circuitIsolated('p', ''))).toBe(true);
+    expect(matcher(match, RETRIED_BY_DEFAULT)(circuitIsolated('p', ''))).toBe(false);
+    expect(matcher(match, REPLACED_BY_DEFAULT)(circuitIsolated('p', ''))).toBe(true);
   });
 
   it('leaves out what notCodes names, whatever else is said', () => {
@@ -113,5 +127,28 @@ describe('an error match', () => {
   it('says which strategies’ rejections it means', () => {
     expect(handledRejections({}, RETRIED_BY_DEFAULT)).toEqual(['timeout', 'chaos']);
     expect(handledRejections({ rejections: ['bulkhead'] }, RETRIED_BY_DEFAULT)).toEqual(['bulkhead']);
+  });
+});
+
+describe('a rejection of another policy', () => {
+  const nested = (match: ErrorMatch, defaults: ErrorMatchDefaults, error: unknown): boolean =>
+    compileErrorMatch(match, defaults)(error, undefined);
+
+  it('is an error of the action: judged by what it says of itself, whatever is said of rejections', () => {
+    expect(nested({}, FAILURE_BY_DEFAULT, open)).toBe(true);
+    expect(nested({ rejections: [] }, FAILURE_BY_DEFAULT, timedOut)).toBe(true);
+    expect(nested({}, RETRIED_BY_DEFAULT, open)).toBe(true);
+    expect(nested({ rejections: ['circuit-breaker'] }, RETRIED_BY_DEFAULT, circuitIsolated('q', ''))).toBe(
+      false,
+    );
+    expect(nested({ codes: ['circuit-open'] }, RETRIED_BY_DEFAULT, open)).toBe(true);
+    expect(nested({ codes: ['other'], rejections: ['circuit-breaker'] }, RETRIED_BY_DEFAULT, open)).toBe(
+      false,
+    );
+  });
+
+  it('says which policy and strategy it is of', () => {
+    expect([rejectingPolicy(full), rejectingStrategy(full)]).toEqual(['p', 'bulkhead']);
+    expect([rejectingPolicy(busy), rejectingPolicy(null)]).toEqual([undefined, undefined]);
   });
 });

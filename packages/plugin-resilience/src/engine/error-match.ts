@@ -1,10 +1,9 @@
 // Which errors a strategy takes for failures: a part of its options, compiled once into a predicate that allocates
-// nothing. What another strategy turned a call away with is judged by that strategy's type, what the action failed with
-// by what it says of itself.
+// nothing. What another strategy of the same policy turned a call away with is judged by that strategy's type, what the
+// action failed with by what it says of itself, be it what a call that the action made was turned away with.
 
 import { Type, isDwError } from '@datawarehouse/sdk';
 import type { Static } from '@datawarehouse/sdk';
-import { rejectingStrategy } from '../errors.js';
 import type { StrategyType } from './layer.js';
 
 /** Names in a list. A list that needs more wants `retryableOnly`. */
@@ -44,7 +43,7 @@ export const ERROR_MATCH = Type.Object(
       Type.Array(STRATEGY_TYPES, {
         maxItems: 16,
         description:
-          'what these strategies turn calls away with; codes, names and statuses do not matter for it',
+          'what these strategies of this policy turn calls away with; codes, names and statuses do not matter for it. What another policy turned away within the action is an error of the action',
       }),
     ),
     retryableOnly: Type.Optional(
@@ -60,8 +59,11 @@ export const ERROR_MATCH = Type.Object(
  */
 export type ErrorMatch = Static<typeof ERROR_MATCH>;
 
-/** Whether an error is meant. Allocates nothing and never throws. */
-export type ErrorPredicate = (error: unknown) => boolean;
+/**
+ * Whether an error is meant. Allocates nothing and never throws.
+ * @param rejectedBy The strategy of the same policy that made it, if one did (`Call.rejectedBy`).
+ */
+export type ErrorPredicate = (error: unknown, rejectedBy: StrategyType | undefined) => boolean;
 
 /** What a strategy takes for a failure where its {@link ErrorMatch} says nothing. */
 export interface ErrorMatchDefaults {
@@ -103,11 +105,10 @@ export function compileErrorMatch(match: ErrorMatch, defaults: ErrorMatchDefault
   const statuses = setOf(match.statuses);
   const named = codes !== undefined || errorNames !== undefined || statuses !== undefined;
   const retryableOnly = match.retryableOnly ?? false;
-  const judge = (error: unknown): boolean => {
+  const judge: ErrorPredicate = (error, rejectedBy) => {
     const seen = seenOf(error);
     if (notCodes?.has(seen.code) === true) return false;
     if (retryableOnly && seen.retryable !== true) return false;
-    const rejectedBy = rejectingStrategy(error);
     if (rejectedBy !== undefined) {
       return rejections.has(rejectedBy) && !(defaults.sparesFinal && isFinal(error));
     }
@@ -118,9 +119,9 @@ export function compileErrorMatch(match: ErrorMatch, defaults: ErrorMatchDefault
       statuses?.has(seen.status ?? seen.statusCode) === true
     );
   };
-  return (error) => {
+  return (error, rejectedBy) => {
     try {
-      return judge(error);
+      return judge(error, rejectedBy);
     } catch {
       // A getter of the error threw: it says nothing of itself.
       return !named && !retryableOnly;

@@ -1,7 +1,6 @@
 // What is counted of a policy's calls: plain fields that only grow, added to where a call ends.
 
 import type { Call, Ending } from '../engine/call.js';
-import { rejectingStrategy } from '../errors.js';
 import type { LatencySummary } from './latency-histogram.js';
 import { LatencyHistogram } from './latency-histogram.js';
 
@@ -13,11 +12,14 @@ export interface PolicyStatistics extends LatencySummary {
   readonly name: string;
   readonly calls: number;
   readonly successes: number;
-  /** Failed in the end with an error of the action, a timeout or an injected fault. */
+  /**
+   * Failed in the end with an error of the action, a timeout or an injected fault. What another policy turned away within
+   * the action is an error of the action.
+   */
   readonly failures: number;
   /** Of the failures, those that a timeout strategy ended. */
   readonly timeouts: number;
-  /** Turned away by a strategy, or because there are too many keys. */
+  /** Turned away by a strategy of this policy, or because there are too many keys. */
   readonly rejections: number;
   /** Given up by their callers. */
   readonly cancelled: number;
@@ -60,7 +62,7 @@ export class PolicyStats {
       return;
     }
     if (ending === 'failed') {
-      const by = rejectingStrategy(call.value);
+      const by = call.rejectedBy;
       // A timeout and an injected fault stand for the action's own failure; the others say that it was not called.
       if (by !== undefined && by !== 'timeout' && by !== 'chaos') {
         this.rejections++;

@@ -6,7 +6,9 @@ import { FakeClock } from '@datawarehouse/sdk/testing';
 import type { Action, CallOptions, CallPath, Ending } from '../engine/call.js';
 import { callThrough } from '../engine/call.js';
 import type { ResilienceEvent } from '../engine/events.js';
+import type { Layer } from '../engine/layer.js';
 import type { Strategy, StrategyContext } from '../engine/strategy.js';
+import { rejectingStrategy } from '../errors.js';
 
 /** What became of a call so far. */
 export interface Outcome {
@@ -82,6 +84,21 @@ export class RowKit {
       });
   }
 }
+
+/** Stands for all strategies further in: a rejection that the action fails with is one that they made. */
+export const FURTHER_IN: Layer = {
+  type: 'chaos',
+  enter: () => 'in',
+  leave: (call) => {
+    if (rejectingStrategy(call.value) !== undefined) call.fail(call.value);
+    return 'out';
+  },
+  abandon: () => {},
+  idle: () => true,
+};
+
+/** As {@link FURTHER_IN}, for a row. */
+export const STRATEGIES_FURTHER_IN = { layer: () => FURTHER_IN, givesUp: false };
 
 /** Options of a strategy: the schema's defaults, and what is `given`. */
 export function optionsOf<O extends object>(

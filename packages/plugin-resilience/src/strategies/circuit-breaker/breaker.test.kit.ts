@@ -5,6 +5,7 @@ import { FakeClock } from '@datawarehouse/sdk/testing';
 import type { CallPath, Ending } from '../../engine/call.js';
 import { Call } from '../../engine/call.js';
 import type { ResilienceEvent } from '../../engine/events.js';
+import { FURTHER_IN } from '../row.test.kit.js';
 import type { CircuitBreakerOptions } from './circuit-breaker-options.js';
 import type { CircuitBreakerLayer } from './circuit-breaker-layer.js';
 import { CircuitBreakerStrategy } from './circuit-breaker-strategy.js';
@@ -95,7 +96,7 @@ export function beginCall(layer: CircuitBreakerLayer, clock: FakeClock): TestCal
     error: undefined,
   };
   const path: CallPath = {
-    layers: [layer],
+    layers: [layer, FURTHER_IN],
     givesUp: false,
     ended: (call, ending) => {
       seen.ending = ending;

@@ -7,9 +7,10 @@
 
 import type { Call } from '../../engine/call.js';
 import type { CircuitLayer } from '../../engine/circuit.js';
+import type { ErrorPredicate } from '../../engine/error-match.js';
 import { isCancellation } from '../../engine/error-match.js';
 import type { Step } from '../../engine/layer.js';
-import { circuitIsolated, circuitOpen, rejectingStrategy } from '../../errors.js';
+import { circuitIsolated, circuitOpen } from '../../errors.js';
 import { CircuitKeeper } from './circuit-keeper.js';
 import { admission } from './circuit-state.js';
 import { failureName } from './failure-name.js';
@@ -135,9 +136,9 @@ export class CircuitBreakerLayer extends CircuitKeeper implements CircuitLayer {
     const { options, handles, clock } = this.strategy;
     let sample: number = GOOD;
     if (call.failed) {
-      if (isFailure(handles, call.value)) sample = FAILED;
+      if (isFailure(handles, call)) sample = FAILED;
       // It was turned away further in, or called off there: what is inside was not asked, or not waited for.
-      else if (rejectingStrategy(call.value) !== undefined || isCancellation(call.value)) return undefined;
+      else if (call.rejectedBy !== undefined || isCancellation(call.value)) return undefined;
     }
     const { slowCallMs } = options;
     if (slowCallMs > 0 && startedAt !== undefined && clock.now() - startedAt >= slowCallMs) sample |= SLOW;
@@ -184,9 +185,9 @@ function generationOf(note: Note): number {
   return note ?? 0;
 }
 
-function isFailure(handles: (error: unknown) => boolean, error: unknown): boolean {
+function isFailure(handles: ErrorPredicate, { value, rejectedBy }: Call): boolean {
   try {
-    return handles(error);
+    return handles(value, rejectedBy);
   } catch {
     // An error that cannot even be looked at (a getter that throws) is no sign of health.
     return true;

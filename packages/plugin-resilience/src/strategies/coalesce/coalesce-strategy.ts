@@ -202,8 +202,7 @@ class CoalesceLayer implements Layer {
       this.strategy.callers--;
       this.callers--;
       caller.notes[at] = undefined;
-      if (run.failed) caller.fail(run.value);
-      else caller.succeed(run.value);
+      caller.endLike(run);
       caller.goOut(at);
     }
   }

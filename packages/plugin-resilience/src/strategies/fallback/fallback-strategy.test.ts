@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import { circuitOpen } from '../../errors.js';
-import { RowKit, optionsOf } from '../row.test.kit.js';
+import { RowKit, STRATEGIES_FURTHER_IN, optionsOf } from '../row.test.kit.js';
 import { RETRY_OPTIONS } from '../retry/retry-options.js';
 import { RetryStrategy } from '../retry/retry-strategy.js';
 import { TIMEOUT_OPTIONS } from '../timeout/timeout-options.js';
@@ -16,7 +16,7 @@ const fallbackOf = (given: Partial<FallbackOptions>) => optionsOf(FALLBACK_OPTIO
 function kitWith(given: Partial<FallbackOptions>) {
   const kit = new RowKit();
   const fallback = new FallbackStrategy(fallbackOf(given), kit.context);
-  return { kit, fallback, row: kit.row(fallback) };
+  return { kit, fallback, row: kit.row(fallback, STRATEGIES_FURTHER_IN) };
 }
 
 const error = new Error('down');

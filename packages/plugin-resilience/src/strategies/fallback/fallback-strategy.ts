@@ -62,7 +62,7 @@ export class FallbackStrategy implements Strategy<FallbackOptions>, Layer {
   }
 
   leave(call: Call, at: number): Step {
-    if (!call.failed || !this.isReplaced(call.value)) return 'out';
+    if (!call.failed || !this.isReplaced(call.value, call.rejectedBy)) return 'out';
     const { value, dryRun } = this.options;
     const { fallback } = call.options;
     if (fallback === undefined && value === undefined) {
@@ -126,7 +126,7 @@ export class FallbackStrategy implements Strategy<FallbackOptions>, Layer {
   private settle(call: Call, failed: boolean, value: unknown): void {
     if (failed) {
       this.failed++;
-      call.fail(value);
+      call.failAsAction(value);
       return;
     }
     this.used++;

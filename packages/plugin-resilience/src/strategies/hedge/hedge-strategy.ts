@@ -72,7 +72,7 @@ export class HedgeStrategy implements Strategy<HedgeOptions>, Layer, HedgeRunOwn
   /** The attempt that the call itself makes has its outcome. */
   leave(call: Call, at: number): Step {
     const run = call.notes[at] as HedgeRun;
-    if (call.failed && this.isHandled(call.value) && !outerDeadlinePassed(call, at)) {
+    if (call.failed && this.isHandled(call.value, call.rejectedBy) && !outerDeadlinePassed(call, at)) {
       if (this.mayBegin(run) && this.count(run)) {
         this.expectNext(run);
         return 'in';
@@ -150,7 +150,7 @@ export class HedgeStrategy implements Strategy<HedgeOptions>, Layer, HedgeRunOwn
       this.conclude(run, fork);
       return;
     }
-    if (!this.isHandled(fork.value)) {
+    if (!this.isHandled(fork.value, fork.rejectedBy)) {
       this.conclude(run, fork);
       return;
     }
@@ -168,8 +168,7 @@ export class HedgeStrategy implements Strategy<HedgeOptions>, Layer, HedgeRunOwn
   private conclude(run: HedgeRun, fork: Call): void {
     const { call, at } = run;
     this.finish(run);
-    if (fork.failed) call.fail(fork.value);
-    else call.succeed(fork.value);
+    call.endLike(fork);
     if (run.inside) call.giveUp(at, attemptNotNeeded(this.context.policy, call.key));
     else call.goOut(at);
   }

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { callTimedOut, circuitOpen } from '../../errors.js';
 import type { Outcome } from '../row.test.kit.js';
-import { RowKit, optionsOf } from '../row.test.kit.js';
+import { RowKit, STRATEGIES_FURTHER_IN, optionsOf } from '../row.test.kit.js';
 import type { RetryOptions } from './retry-options.js';
 import { RETRY_OPTIONS } from './retry-options.js';
 import { RetryStrategy } from './retry-strategy.js';
@@ -17,7 +17,7 @@ const retryOf = (given: Partial<RetryOptions> = {}): RetryOptions =>
 function kitWith(given: Partial<RetryOptions> = {}) {
   const kit = new RowKit();
   const retry = new RetryStrategy(retryOf(given), kit.context);
-  return { kit, retry, row: kit.row(retry) };
+  return { kit, retry, row: kit.row(retry, STRATEGIES_FURTHER_IN) };
 }
 
 /** An action that fails with each of `errors` in turn, and then gives `done`; and when it was called. */

@@ -99,7 +99,7 @@ export class RetryStrategy implements Strategy<RetryOptions>, Layer {
       if (retrying !== undefined) this.recovered++;
       return 'out';
     }
-    if (!this.isRetried(call.value)) {
+    if (!this.isRetried(call.value, call.rejectedBy)) {
       this.notRetried++;
       return 'out';
     }
