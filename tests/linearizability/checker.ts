@@ -4,6 +4,9 @@
 // The algorithm is Wing and Gong's search ("Testing and Verifying Concurrent Objects", 1993) with Lowe's memoisation
 // ("Testing for Linearizability", 2017): a set of operations already placed together with the state they led to is
 // explored once. Keys are independent objects, so each is checked alone (linearizability is local: Herlihy and Wing).
+//
+// Most histories are ordered with hardly a step back, and there the memory is most of the work: a search begins without
+// it, and begins anew with it once it has gone back too often.
 
 import { ABSENT, stateKey, step } from './model.js';
 import type { KeyState, Operation, Outcome } from './model.js';
@@ -29,6 +32,9 @@ export type Verdict =
       readonly longestPrefix: readonly HistoryEntry[];
       readonly stuckAt: HistoryEntry;
     };
+
+/** Steps back that a search may take without a memory, besides one for each operation. */
+const FREE_STEPS_BACK = 1_000;
 
 interface Node {
   /** Its place among all events, in order of time. */
@@ -107,8 +113,23 @@ function nameOfPlaced(head: Node, node: Node, furthestBefore: number): string {
 /** Checks the history of one key. */
 export function checkKey(history: readonly HistoryEntry[]): Verdict {
   if (history.length === 0) return { linearizable: true, operations: 0 };
+  if (hasPlainOrder(history)) return { linearizable: true, operations: history.length };
+  return search(history, new Set(), Infinity);
+}
+
+/** Whether an order is found without a memory, in few steps back. False says nothing. */
+function hasPlainOrder(history: readonly HistoryEntry[]): boolean {
+  return search(history, undefined, FREE_STEPS_BACK + history.length).linearizable;
+}
+
+/**
+ * Looks for an order.
+ * @param seen What was explored; undefined for a search without a memory, whose failure says nothing of where.
+ * @param stepsBack How often it may go back before it gives up.
+ */
+function search(history: readonly HistoryEntry[], seen: Set<string> | undefined, stepsBack: number): Verdict {
   const { head, returns } = eventList(history);
-  const seen = new Set<string>();
+  let stepsLeft = stepsBack;
   const stack: { node: Node; state: KeyState; furthest: number }[] = [];
   let state: KeyState = ABSENT;
   /** Place of the furthest operation that is placed. */
@@ -123,9 +144,9 @@ export function checkKey(history: readonly HistoryEntry[]): Verdict {
     if (at.isCall) {
       const after = step(state, at.entry.operation, at.entry.outcome);
       if (after !== undefined) {
-        const memo = `${nameOfPlaced(head, at, furthest)}|${stateKey(after)}`;
-        if (!seen.has(memo)) {
-          seen.add(memo);
+        const memo = seen && `${nameOfPlaced(head, at, furthest)}|${stateKey(after)}`;
+        if (memo === undefined || seen?.has(memo) === false) {
+          if (memo !== undefined) seen?.add(memo);
           stack.push({ node: at, state, furthest });
           state = after;
           furthest = Math.max(furthest, at.place);
@@ -142,12 +163,14 @@ export function checkKey(history: readonly HistoryEntry[]): Verdict {
       continue;
     }
     // An operation returned that could not be placed: go back and place another one first.
-    if (stack.length >= longestPrefix.length) {
+    if (seen !== undefined && stack.length >= longestPrefix.length) {
       longestPrefix = stack.map(({ node }) => node.entry);
       stuckAt = at.entry;
     }
     const last = stack.pop();
-    if (last === undefined) return { linearizable: false, key: stuckAt.key, longestPrefix, stuckAt };
+    if (last === undefined || stepsLeft-- === 0) {
+      return { linearizable: false, key: stuckAt.key, longestPrefix, stuckAt };
+    }
     state = last.state;
     furthest = last.furthest;
     if (last.node.ret !== undefined) {

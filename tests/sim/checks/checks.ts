@@ -118,14 +118,7 @@ export class Checks {
       anew(group.groupId);
       return group;
     };
-    const own: Readonly<Record<string | symbol, unknown>> = { openGroup, write, destroyGroup, replaceGroup };
-    return new Proxy(storage, {
-      get: (target, key) => {
-        if (key in own) return own[key];
-        const value: unknown = Reflect.get(target, key, target);
-        return typeof value === 'function' ? (value.bind(target) as unknown) : value;
-      },
-    });
+    return standIn(storage, { openGroup, write, destroyGroup, replaceGroup });
   }
 
   /** Listens to what an engine sends and what it hands to its disk. */
@@ -234,6 +227,24 @@ export class Checks {
       this.fail(violation);
     }
   }
+}
+
+/** An object that is `target` in all but some methods. What it has is laid down once, and not looked for at each call. */
+function standIn<T extends object>(target: T, own: Partial<T>): T {
+  const made = Object.create(null) as Record<string, unknown>;
+  for (
+    let level: object = target;
+    level !== Object.prototype;
+    level = Object.getPrototypeOf(level) as object
+  ) {
+    for (const key of Object.getOwnPropertyNames(level)) {
+      if (key in made || key === 'constructor') continue;
+      const method = Object.getOwnPropertyDescriptor(level, key)?.value as unknown;
+      if (typeof method === 'function') made[key] = method.bind(target) as unknown;
+      else Object.defineProperty(made, key, { get: () => Reflect.get(target, key, target) as unknown });
+    }
+  }
+  return Object.assign(made, own) as T;
 }
 
 /** Everything that a log holds. */

@@ -251,15 +251,15 @@ export class Clients {
       life.onEnd.add(lost);
       // In the node's own time: a process that is paused takes nothing in.
       this.scheduler.schedule(life, 0, 'request', () => {
-        const abort = new AbortController();
-        if (patience < CALL_TIMEOUT_MS) {
+        const abort = patience < CALL_TIMEOUT_MS ? new AbortController() : undefined;
+        if (abort !== undefined) {
           this.scheduler.schedule(life, patience, 'caller goes', () =>
             abort.abort(new Error('the caller went')),
           );
         }
         const answer = leased
           ? this.askByLease(life, key)
-          : this.ask(store, key, operation, id, abort.signal);
+          : this.ask(store, key, operation, id, abort?.signal);
         answer.then(settle, (error: unknown) => {
           // Nothing happened, and this node says why it is the wrong one to ask.
           const standing = life.service?.standing;
@@ -295,13 +295,14 @@ export class Clients {
     key: string,
     operation: Operation,
     id: CommandIdentity | undefined,
-    signal: AbortSignal,
+    signal: AbortSignal | undefined,
   ): Promise<Told> {
-    const options = { signal, ...id };
+    const going = signal === undefined ? {} : { signal };
+    const options = { ...going, ...id };
     try {
       switch (operation.kind) {
         case 'get': {
-          const found = await store.getAsync(key, { signal });
+          const found = await store.getAsync(key, going);
           const value = found === undefined ? undefined : Buffer.from(found.value).toString();
           return { kind: 'read', value, version: found?.version };
         }

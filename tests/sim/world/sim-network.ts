@@ -16,6 +16,8 @@ const LANE_CAPACITY = 2_000;
 /** One direction between two nodes. */
 interface Link {
   cut: boolean;
+  /** Whether both ends hold the connection for lost; the same in both directions. */
+  down: boolean;
   /** Probability that a message is lost. */
   loss: number;
   /** Whether a part of a request was lost: a connection does not live on with such a hole when others come through. */
@@ -41,10 +43,9 @@ export interface NetworkMischief {
 /** The links between all nodes, and who is there. */
 export class SimNetwork {
   readonly mischief: NetworkMischief = { repeat: 0, overtake: 0 };
-  private readonly links = new Map<string, Link>();
+  /** By sender, then receiver. */
+  private readonly links = new Map<string, Map<string, Link>>();
   private readonly open = new Map<string, SimTransport>();
-  /** Pairs whose ends hold the connection for lost, as `a b` with a < b. */
-  private readonly down = new Set<string>();
 
   constructor(
     readonly nodes: readonly string[],
@@ -54,7 +55,8 @@ export class SimNetwork {
     private readonly prng: Prng,
   ) {
     for (const from of nodes) {
-      for (const to of nodes) if (from !== to) this.links.set(`${from} ${to}`, newLink(to));
+      const others = nodes.filter((to) => to !== from);
+      this.links.set(from, new Map(others.map((to) => [to, newLink(to)])));
     }
   }
 
@@ -113,7 +115,7 @@ export class SimNetwork {
   }
 
   isConnected(a: string, b: string): boolean {
-    return this.open.has(a) && !this.down.has(pairOf(a, b));
+    return this.open.has(a) && !this.link(a, b).down;
   }
 
   /** What a node measures of its way to a peer and back. */
@@ -142,48 +144,56 @@ export class SimNetwork {
     }
     const raft = frame.kind === 'message' && frame.channel === RAFT_CHANNEL;
     if (raft && this.mischief.repeat > 0 && this.prng.chance(this.mischief.repeat)) {
-      this.deliver(from, to, lane, copyOf(frame), this.prng.between(0, 2 * link.delay + 400));
+      this.deliver(from, to, link, lane, copyOf(frame), this.prng.between(0, 2 * link.delay + 400));
     }
     const flight = link.delay + this.prng.unit() * link.jitter;
     if (raft && this.mischief.overtake > 0 && this.prng.chance(this.mischief.overtake)) {
-      this.deliver(from, to, lane, frame, flight + this.prng.between(0, 200));
+      this.deliver(from, to, link, lane, frame, flight + this.prng.between(0, 200));
       return true;
     }
     const { now } = this.scheduler;
     // Bulk goes at some tens of megabytes a second.
     const arrives = Math.max(link.busyUntil[lane], now + flight + bytes.length / 50_000);
     link.busyUntil[lane] = arrives;
-    this.deliver(from, to, lane, frame, arrives - now);
+    this.deliver(from, to, link, lane, frame, arrives - now);
     return true;
   }
 
-  private deliver(from: SimTransport, to: string, lane: TransportLane, frame: Frame, delay: number): void {
+  private deliver(
+    from: SimTransport,
+    to: string,
+    link: Link,
+    lane: TransportLane,
+    frame: Frame,
+    delay: number,
+  ): void {
     const receiver = this.open.get(to);
     if (receiver === undefined) return;
-    const { queued } = this.link(from.localId, to);
+    const { queued } = link;
     queued[lane]++;
     // In the receiver's own time: a process that is paused takes nothing in. One that has ended never does.
     this.scheduler.schedule(receiver.owner, delay, 'receive', () => {
       queued[lane] = Math.max(0, queued[lane] - 1);
-      if (this.open.get(to) !== receiver || this.down.has(pairOf(from.localId, to))) return;
-      if (!this.link(from.localId, to).cut) receiver.receive(from.localId, lane, frame);
+      if (this.open.get(to) !== receiver || link.down) return;
+      if (!link.cut) receiver.receive(from.localId, lane, frame);
     });
   }
 
   private reconnectLater(a: string, b: string): void {
     this.after(this.prng.between(5, 200), 'connect', () => {
       const met = this.open.get(a)?.knows(b) === true && this.open.get(b)?.knows(a) === true;
-      const connected = met && !this.link(a, b).cut && !this.link(b, a).cut;
-      if (!connected || !this.down.delete(pairOf(a, b))) return;
+      const [there, back] = [this.link(a, b), this.link(b, a)];
+      if (!met || there.cut || back.cut || !there.down) return;
+      there.down = back.down = false;
       this.tell(a, b, 'connected');
       this.tell(b, a, 'connected');
     });
   }
 
   private disconnect(a: string, b: string): void {
-    const pair = pairOf(a, b);
-    if (this.down.has(pair)) return;
-    this.down.add(pair);
+    const [there, back] = [this.link(a, b), this.link(b, a)];
+    if (there.down) return;
+    there.down = back.down = true;
     this.tell(a, b, 'disconnected');
     this.tell(b, a, 'disconnected');
   }
@@ -202,7 +212,7 @@ export class SimNetwork {
   }
 
   private link(from: string, to: string): Link {
-    const link = this.links.get(`${from} ${to}`);
+    const link = this.links.get(from)?.get(to);
     if (link === undefined) throw new Error(`there is no link from ${from} to ${to}`);
     return link;
   }
@@ -220,6 +230,7 @@ function newLink(to: string): Link {
       error: `send error to ${to}`,
     },
     cut: false,
+    down: false,
     loss: 0,
     holed: false,
     delay: 0.3,
@@ -227,10 +238,6 @@ function newLink(to: string): Link {
     busyUntil: { control: 0, bulk: 0 },
     queued: { control: 0, bulk: 0 },
   };
-}
-
-function pairOf(a: string, b: string): string {
-  return a < b ? `${a} ${b}` : `${b} ${a}`;
 }
 
 /** The receiver spoils what it was lent. */
