@@ -142,7 +142,7 @@ class World {
         snapshotLogBytes: prng.pick([20_000, 10_000_000]),
       },
       // Most disks have writes that are durable when they return; without them each batch is written and then synced.
-      syncBy: prng.stream('sync by').pick(['write', 'write', 'write', 'fdatasync']),
+      syncBy: prng.stream('sync by').chance(0.15) ? 'fdatasync' : 'write',
       sizes: {
         entriesPerSegment: prng.pick([4, 16, 64]),
         maxSegmentBytes: prng.pick([4_096, 64 * 1024]),

@@ -88,14 +88,28 @@ export class Inode {
     });
   }
 
+  /** A sync has succeeded that was issued just now. */
+  syncedNow(): void {
+    this.kept = grown(this.kept, this.seenLength);
+    if (this.seenLength < this.keptLength) this.kept.fill(0, this.seenLength, this.keptLength);
+    this.keptLength = this.seenLength;
+    this.syncs++;
+    for (const sector of this.dirty.keys()) this.keep(sector);
+    this.dirty.clear();
+  }
+
+  /** A sync has failed that was issued just now. */
+  syncFailedNow(): void {
+    this.dirty.clear();
+  }
+
   /** A write has returned that took what it wrote to the platter: nothing else that waits is there with it. */
   syncedRange(from: number, to: number): void {
     this.kept = grown(this.kept, this.seenLength);
     this.keptLength = this.seenLength;
     this.syncs++;
     for (let sector = Math.floor(from / SECTOR); sector * SECTOR < to; sector++) {
-      this.syncedBy.set(sector, this.syncs);
-      this.seen.copy(this.kept, sector * SECTOR, sector * SECTOR, (sector + 1) * SECTOR);
+      this.keep(sector);
       this.dirty.delete(sector);
     }
   }
@@ -144,6 +158,12 @@ export class Inode {
     this.kept[offset] = (this.kept[offset] as number) ^ bit;
     this.seen[offset] = (this.seen[offset] as number) ^ bit;
     return offset;
+  }
+
+  /** Brings a sector to the platter as it is seen. */
+  private keep(sector: number): void {
+    this.syncedBy.set(sector, this.syncs);
+    this.seen.copy(this.kept, sector * SECTOR, sector * SECTOR, (sector + 1) * SECTOR);
   }
 
   private markDirty(from: number, to: number): void {

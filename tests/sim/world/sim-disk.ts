@@ -64,14 +64,21 @@ export interface DiskTrouble {
   failures: number;
 }
 
-/** A write that has not returned. */
+/** A call that has not returned. */
 interface UnderWay {
   readonly owner: Owner;
-  readonly inode: Inode;
-  readonly bytes: Buffer;
-  readonly offset: number;
-  /** From when on the system has all of it, and only the platter has not. */
-  readonly arrivesAt: number;
+  /** Does what the call has come to, when the process ends in its midst. */
+  readonly cut: () => void;
+}
+
+/** One of the things that a call does one after another. */
+export interface Step {
+  /** Ms for an ordinary disk. */
+  readonly scale: number;
+  /** @throws what the call fails with. */
+  readonly run: () => void;
+  /** What there is of it when it was begun and did not end; nothing, when it is left out. */
+  readonly cut?: () => void;
 }
 
 /** A disk with everything on it. */
@@ -122,14 +129,7 @@ export class SimDisk {
     scale: number,
     finish: () => T,
   ): Promise<T> {
-    const write = { owner, inode, bytes, offset, arrivesAt: Infinity };
-    this.underWay.add(write);
-    return new Promise((resolve, reject) => {
-      this.scheduler.schedule(owner, this.delay(scale), 'write', () => {
-        this.underWay.delete(write);
-        settle(finish, resolve, reject);
-      });
-    });
+    return this.call(owner, 'write', this.delay(scale), finish, () => this.cutWrite(inode, bytes, offset));
   }
 
   /**
@@ -145,44 +145,86 @@ export class SimDisk {
     syncScale: number,
     finish: () => T,
   ): Promise<T> {
-    const arrivesAt = this.scheduler.now + this.delay(scale);
-    const write = { owner, inode, bytes, offset, arrivesAt };
-    this.underWay.add(write);
-    return new Promise((resolve, reject) => {
-      const end = (): void => {
-        // The disk has stopped since: what was to be synced waits with all the rest.
-        const stalled = this.trouble.stalledUntil - this.scheduler.now;
-        if (stalled > 0) {
-          this.scheduler.schedule(owner, stalled, 'durable write', end);
-          return;
-        }
-        this.underWay.delete(write);
-        settle(finish, resolve, reject);
-      };
-      const delay = arrivesAt - this.scheduler.now + this.delay(syncScale);
-      this.scheduler.schedule(owner, delay, 'durable write', end);
+    const writing = this.delay(scale);
+    const arrivesAt = this.scheduler.now + writing;
+    return this.call(owner, 'durable write', writing + this.time(syncScale), finish, () => {
+      if (this.scheduler.now >= arrivesAt) inode.write(bytes, offset);
+      else this.cutWrite(inode, bytes, offset);
     });
   }
 
+  /** A call of several steps in one event. A process that ends in its midst has done the first of them. */
+  inSteps(owner: Owner, what: string, steps: readonly Step[]): Promise<void> {
+    const started = this.scheduler.now;
+    let delay = Math.max(0, this.trouble.stalledUntil - started);
+    const ends = steps.map(({ scale }) => (delay += this.time(scale)));
+    const finish = (): void => {
+      const { failWrites } = this.trouble;
+      const broken = failWrites === undefined ? Infinity : this.prng.below(steps.length);
+      for (const [at, step] of steps.entries()) {
+        if (at === broken) {
+          step.cut?.();
+          throw this.failure(failWrites as string, what);
+        }
+        step.run();
+      }
+    };
+    return this.call(owner, what, delay, finish, () => {
+      for (const [at, step] of steps.entries()) {
+        if (this.scheduler.now < started + (ends[at] as number)) return step.cut?.();
+        step.run();
+      }
+    });
+  }
+
+  /** What is left of a write that did not end. */
+  cutWrite(inode: Inode, bytes: Buffer, offset: number): void {
+    const part = this.prng.chance(0.5) ? this.prng.below(bytes.length + 1) : 0;
+    if (part > 0) inode.write(bytes.subarray(0, part), offset);
+  }
+
+  private call<T>(owner: Owner, what: string, delay: number, finish: () => T, cut: () => void): Promise<T> {
+    const call = { owner, cut };
+    this.underWay.add(call);
+    return new Promise((resolve, reject) => {
+      const end = (): void => {
+        // The disk has stopped since: what it was to do waits with all the rest.
+        const stalled = this.trouble.stalledUntil - this.scheduler.now;
+        if (stalled > 0) {
+          this.scheduler.schedule(owner, stalled, what, end);
+          return;
+        }
+        this.underWay.delete(call);
+        try {
+          resolve(finish());
+        } catch (thrown) {
+          reject(thrown);
+        }
+      };
+      this.scheduler.schedule(owner, delay, what, end);
+    });
+  }
+
+  /** How long a call takes from now. */
   private delay(scale: number): number {
-    const { slowness, stalledUntil } = this.trouble;
-    const delay = scale * slowness * this.prng.between(0.5, 1.5);
-    return delay + Math.max(0, stalledUntil - this.scheduler.now);
+    return this.time(scale) + Math.max(0, this.trouble.stalledUntil - this.scheduler.now);
+  }
+
+  private time(scale: number): number {
+    return scale * this.trouble.slowness * this.prng.between(0.5, 1.5);
   }
 
   /** A process ended in the middle of its calls. */
   cutShort(owner: Owner): void {
-    for (const write of this.underWay) {
-      if (write.owner !== owner) continue;
-      this.underWay.delete(write);
-      const arrived = this.scheduler.now >= write.arrivesAt;
-      const part = arrived ? write.bytes.length : this.partOf(write.bytes);
-      if (part > 0) write.inode.write(write.bytes.subarray(0, part), write.offset);
+    for (const call of this.underWay) {
+      if (call.owner !== owner) continue;
+      this.underWay.delete(call);
+      try {
+        call.cut();
+      } catch {
+        // The call has failed, and nobody is left to hear of it.
+      }
     }
-  }
-
-  private partOf(bytes: Buffer): number {
-    return this.prng.chance(0.5) ? this.prng.below(bytes.length + 1) : 0;
   }
 
   /** A call fails because of what is wrong with the disk. */
@@ -235,14 +277,6 @@ function healthy(): DiskTrouble {
     shortWrites: 0,
     failures: 0,
   };
-}
-
-function settle<T>(finish: () => T, resolve: (value: T) => void, reject: (thrown: unknown) => void): void {
-  try {
-    resolve(finish());
-  } catch (thrown) {
-    reject(thrown);
-  }
 }
 
 /** What a call of a file system fails with. */

@@ -8,7 +8,7 @@ import type {
 } from '../../../packages/plugin-consensus/src/storage/storage-files.js';
 import { Inode, SECTOR } from './inode.js';
 import type { Owner } from './scheduler.js';
-import { type Directory, type SimDisk, diskError } from './sim-disk.js';
+import { type Directory, type SimDisk, type Step, diskError } from './sim-disk.js';
 import { hashBytes } from './trace.js';
 
 /** Ms that calls take on an ordinary disk. */
@@ -85,6 +85,16 @@ class SimDirectory {
   }
 }
 
+/** Does a sync that is issued and returns now. */
+function syncNow(disk: SimDisk, inode: Inode): void {
+  if (disk.trouble.failNextSync) {
+    disk.trouble.failNextSync = false;
+    inode.syncFailedNow();
+    throw disk.failure('EIO', 'fdatasync');
+  }
+  inode.syncedNow();
+}
+
 /** An open file. */
 class SimFile {
   constructor(
@@ -117,6 +127,16 @@ class SimFile {
       }
       inode.syncedRange(at, at + length);
       return count;
+    });
+  }
+
+  /** Writes all of it, and syncs the file, in one. */
+  writeAllDurably(pieces: readonly Uint8Array[], offset: number): Promise<void> {
+    const { disk, owner, inode } = this;
+    const bytes = Buffer.concat(pieces);
+    return disk.writeDurably(owner, inode, bytes, offset, writeMs(bytes), SYNC_MS, () => {
+      for (let done = 0; done < bytes.length;) done += this.put(bytes.subarray(done), offset + done).count;
+      syncNow(disk, inode);
     });
   }
 
@@ -224,6 +244,46 @@ export class SimStorageFiles extends SimDirectory implements StorageFiles {
     return new SimStorageFile(new SimFile(this.disk, this.owner, inode));
   }
 
+  /** As `replaceFile` does it step by step. */
+  replace(name: string, content: Uint8Array): Promise<void> {
+    const { disk, names } = this;
+    const bytes = Buffer.from(content);
+    const inode = new Inode();
+    const temporary = `${name}.tmp`;
+    return disk.inSteps(this.owner, 'replace', [
+      { scale: NAME_MS, run: () => names.change((all) => all.set(temporary, inode)) },
+      {
+        scale: writeMs(bytes),
+        run: () => {
+          inode.write(bytes, 0);
+          disk.trace.add(0, disk.node, 'wrote', 0, hashBytes(bytes));
+        },
+        cut: () => disk.cutWrite(inode, bytes, 0),
+      },
+      { scale: SYNC_MS, run: () => syncNow(disk, inode) },
+      ...this.renaming(temporary, name, inode),
+    ]);
+  }
+
+  renameDurably(from: string, to: string): Promise<void> {
+    return this.disk.inSteps(this.owner, 'rename', this.renaming(from, to, this.inode(from)));
+  }
+
+  private renaming(from: string, to: string, inode: Inode): readonly Step[] {
+    const { names } = this;
+    return [
+      {
+        scale: NAME_MS,
+        run: () =>
+          names.change((all) => {
+            all.delete(from);
+            all.set(to, inode);
+          }),
+      },
+      { scale: SYNC_MS, run: () => names.sync(names.made) },
+    ];
+  }
+
   async moveAside(name: string, as: string): Promise<void> {
     await this.rename(name, ASIDE + as);
   }
@@ -256,6 +316,10 @@ class SimStorageFile implements StorageFile {
     const bytes = Buffer.concat(pieces);
     let done = 0;
     while (done < bytes.length) done += await this.file.writeOwn(bytes.subarray(done), offset + done);
+  }
+
+  writeDurably(pieces: readonly Uint8Array[], offset: number): Promise<void> {
+    return this.file.writeAllDurably(pieces, offset);
   }
 
   read(target: Uint8Array, offset: number): Promise<number> {

@@ -96,15 +96,13 @@ class NodeStorageFile implements StorageFile {
   constructor(readonly descriptor: number) {}
 
   async write(pieces: readonly Uint8Array[], offset: number): Promise<void> {
-    let at = offset;
-    for (const piece of pieces) {
-      for (let done = 0; done < piece.byteLength;) {
-        const written = await this.writeSome(piece.subarray(done), at + done);
-        // A disk that takes nothing and reports no error would keep us here for ever.
-        if (written <= 0) throw new Error(`a write of ${piece.byteLength - done} bytes took ${written}`);
-        done += written;
-      }
-      at += piece.byteLength;
+    let rest = pieces.filter((piece) => piece.byteLength > 0);
+    for (let at = offset; rest.length > 0;) {
+      const written = await this.writeSome(rest, at);
+      // A disk that takes nothing and reports no error would keep us here for ever.
+      if (written <= 0) throw new Error(`a write at ${at} took ${written} bytes`);
+      at += written;
+      rest = behind(rest, written);
     }
   }
 
@@ -146,9 +144,9 @@ class NodeStorageFile implements StorageFile {
     return settle((done) => fs.close(this.descriptor, done));
   }
 
-  private writeSome(piece: Uint8Array, offset: number): Promise<number> {
+  private writeSome(pieces: readonly Uint8Array[], offset: number): Promise<number> {
     return new Promise((done, fail) => {
-      fs.write(this.descriptor, piece, 0, piece.byteLength, offset, (error, count) =>
+      fs.writev(this.descriptor, pieces, offset, (error, count) =>
         error === null ? done(count) : fail(error),
       );
     });
@@ -161,6 +159,16 @@ class NodeStorageFile implements StorageFile {
       );
     });
   }
+}
+
+/** What is left of pieces after their first `count` bytes. */
+function behind(pieces: readonly Uint8Array[], count: number): Uint8Array[] {
+  let left = count;
+  return pieces.flatMap((piece) => {
+    const taken = Math.min(left, piece.byteLength);
+    left -= taken;
+    return taken === piece.byteLength ? [] : [piece.subarray(taken)];
+  });
 }
 
 function settle(call: (done: (error: Error | null | undefined) => void) => void): Promise<void> {

@@ -21,7 +21,7 @@ import {
   segmentName,
 } from './segment-format.js';
 import { type SegmentContent, loadSegment, placeOf, verifySegment } from './segment-loader.js';
-import type { StorageFile, StorageFiles } from './storage-files.js';
+import { type StorageFile, type StorageFiles, writeDurably } from './storage-files.js';
 import { TermRuns } from './term-runs.js';
 
 /** What a checkpoint says of a segment: which part of it counts. Everything after `bytes` is not to be believed. */
@@ -52,6 +52,10 @@ export class Segment {
   #file: StorageFile | undefined;
   #map: Buffer | undefined;
   #end = SEGMENT_HEADER_BYTES;
+  /** The header of a new segment, which is written with its first entries. */
+  #header: Buffer | undefined;
+  /** Whether anything was written since the last sync. */
+  #dirty = false;
   #sealed = false;
   #closed = false;
 
@@ -69,7 +73,7 @@ export class Segment {
   static async create(files: StorageFiles, groupId: string, start: number): Promise<Segment> {
     const segment = new Segment(files, groupId, start);
     segment.#file = await files.create(segment.name);
-    await segment.#file.write([encodeSegmentHeader(groupId, start)], 0);
+    segment.#header = encodeSegmentHeader(groupId, start);
     return segment;
   }
 
@@ -141,6 +145,16 @@ export class Segment {
 
   /** Writes entries that follow the last one, from `from` to before `to`. They are on disk after {@link sync}. */
   async append(entries: readonly Entry[], from: number, to: number): Promise<void> {
+    await this.#put([this.#add(entries, from, to)]);
+  }
+
+  /** As {@link append} and then {@link seal}, with one write. */
+  async appendLast(entries: readonly Entry[], from: number, to: number): Promise<void> {
+    await this.#seal([this.#add(entries, from, to)]);
+  }
+
+  /** Takes entries in, to be written at once: nobody reads them here before that. @returns their records. */
+  #add(entries: readonly Entry[], from: number, to: number): Buffer {
     let bytes = 0;
     for (let at = from; at < to; at++) bytes += RECORD_HEADER_BYTES + (entries[at] as Entry).data.length;
     const buffer = Buffer.allocUnsafe(bytes);
@@ -150,24 +164,37 @@ export class Segment {
       const { type, term, index, data } = entries[at] as Entry;
       const next = encodeRecord(buffer, offset, this.#content.seed, type, term, index, data);
       buffer.copy(crcs, (at - from) * 4, offset + 4, offset + 8);
+      this.#content.offsets.push(this.#end + offset);
+      this.#content.terms.push(index, term);
       offset = next;
     }
-    await this.#active().write([buffer], this.#end);
-    for (let at = from; at < to; at++) {
-      const { index, term, data } = entries[at] as Entry;
-      this.#content.offsets.push(this.#end);
-      this.#content.terms.push(index, term);
-      this.#end += RECORD_HEADER_BYTES + data.length;
-    }
     this.#recordsCrc = crc32(crcs, this.#recordsCrc);
+    return buffer;
+  }
+
+  /** Writes pieces behind all that is there. */
+  async #put(pieces: readonly Buffer[]): Promise<void> {
+    const file = this.#active();
+    this.#dirty = true;
+    const { all, offset } = this.#withHeader(pieces);
+    for (const piece of pieces) this.#end += piece.length;
+    await file.write(all, offset);
+  }
+
+  /** What is to be written where, so that pieces come behind all that is there. */
+  #withHeader(pieces: readonly Buffer[]): { readonly all: readonly Buffer[]; readonly offset: number } {
+    const header = this.#header;
+    this.#header = undefined;
+    return header === undefined
+      ? { all: pieces, offset: this.#end }
+      : { all: [header, ...pieces], offset: 0 };
   }
 
   /** Voids the entries from `index` on, which is after `start`, by a mark at the end. */
   async mark(index: number): Promise<void> {
     const buffer = Buffer.alloc(RECORD_HEADER_BYTES);
     encodeRecord(buffer, 0, this.#content.seed, 'mark', 0, index, NO_DATA);
-    await this.#active().write([buffer], this.#end);
-    this.#end += buffer.length;
+    await this.#put([buffer]);
     this.#recordsCrc = crc32(buffer.subarray(4, 8), this.#recordsCrc);
     this.cut(index);
   }
@@ -180,12 +207,18 @@ export class Segment {
 
   /** Puts all that was written on disk. */
   async sync(): Promise<void> {
-    if (!this.#sealed) await this.#active().datasync();
+    if (this.#header !== undefined) await this.#put([]);
+    if (!this.#dirty) return;
+    await this.#active().datasync();
+    this.#dirty = false;
   }
 
   /** Adds the footer, syncs, makes the file read-only, and lets nothing be added any more. */
   async seal(): Promise<void> {
-    if (this.#sealed) return;
+    if (!this.#sealed) await this.#seal([]);
+  }
+
+  async #seal(pieces: readonly Buffer[]): Promise<void> {
     const file = this.#active();
     const footer = encodeFooter(this.groupId, {
       start: this.start,
@@ -193,9 +226,11 @@ export class Segment {
       runs: this.#content.terms.starts(),
       recordsCrc: this.#recordsCrc,
     });
-    await file.write([footer], this.#end);
-    await file.datasync();
+    const { all, offset } = this.#withHeader([...pieces, footer]);
+    for (const piece of pieces) this.#end += piece.length;
+    await writeDurably(file, all, offset);
     this.#footerBytes = footer.length;
+    this.#dirty = false;
     await this.files.seal(this.name);
     this.#sealed = true;
     this.#file = undefined;
@@ -334,7 +369,9 @@ export class Segment {
     this.cut(manifest.last + 1);
     this.#sealed = manifest.sealed;
     // What was written after the checkpoint may be torn; the journal has it.
-    if (!manifest.sealed && size > manifest.bytes) await file.truncate(manifest.bytes);
+    if (manifest.sealed || size <= manifest.bytes) return;
+    await file.truncate(manifest.bytes);
+    this.#dirty = true;
   }
 
   #path(): string {

@@ -9,7 +9,7 @@ import { entryBytes } from '../raft/entry-size.js';
 import type { Entry } from '../raft/types.js';
 import type { FileMapper } from './mapped-file.js';
 import { Segment, type SegmentManifest, type TermOf } from './segment.js';
-import { parseSegmentName } from './segment-format.js';
+import { RECORD_HEADER_BYTES, parseSegmentName } from './segment-format.js';
 import type { StorageFiles } from './storage-files.js';
 
 /** How a group's segments are laid out. */
@@ -124,14 +124,18 @@ export class SegmentedRaftLog {
       const bucketEnd = this.#bucketEnd(segment);
       let to = at;
       let bytes = 0;
+      let end = segment.bytes;
       while (to < entries.length && (entries[to] as Entry).index <= bucketEnd && bytes < WRITE_BYTES) {
         bytes += entryBytes(entries[to] as Entry);
+        end += RECORD_HEADER_BYTES + (entries[to] as Entry).data.length;
         to++;
       }
-      await segment.append(entries, at, to);
+      const fills = (entries[to - 1] as Entry).index >= bucketEnd || end >= this.options.maxSegmentBytes;
+      if (fills) await segment.appendLast(entries, at, to);
+      else await segment.append(entries, at, to);
       this.#next += to - at;
       at = to;
-      if (this.#isFull(segment)) await this.#seal(segment);
+      if (fills) this.mapNewest();
     }
   }
 

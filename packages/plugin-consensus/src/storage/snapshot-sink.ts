@@ -19,7 +19,7 @@ import {
   snapshotName,
 } from './snapshot-format.js';
 import { SYNC_EVERY_BYTES } from './snapshot-writer.js';
-import type { StorageFile, StorageFiles } from './storage-files.js';
+import { type StorageFile, type StorageFiles, renameDurably, writeDurably } from './storage-files.js';
 
 /** How far ahead of the first missing chunk a chunk may come: bounds what is remembered beside the file. */
 export const MAX_CHUNKS_AHEAD = 256;
@@ -116,13 +116,11 @@ export class PartFile {
     }
     await this.#onDisk(async () => {
       await this.#syncing;
-      await this.file.write([encodeEnd(this.shape)], this.#endOffset());
-      await this.file.datasync();
+      await writeDurably(this.file, [encodeEnd(this.shape)], this.#endOffset());
     });
     await this.close();
     const name = snapshotName(this.groupId, this.metadata);
-    await this.files.rename(this.name, name);
-    await this.files.syncDirectory();
+    await renameDurably(this.files, this.name, name);
     return name;
   }
 

@@ -11,7 +11,7 @@ import {
   encodeHead,
   snapshotName,
 } from './snapshot-format.js';
-import type { StorageFile, StorageFiles } from './storage-files.js';
+import { type StorageFile, type StorageFiles, renameDurably, writeDurably } from './storage-files.js';
 
 /**
  * Bytes after which a long file is synced while it is written. One sync of a gigabyte at the end would hold up every
@@ -43,12 +43,10 @@ export async function writeSnapshot(
     const file = await files.create(temporary);
     try {
       await new SnapshotBody(file).write(encodeHead(groupId, metadata), chunks, aborted);
-      await file.datasync();
     } finally {
       await file.close();
     }
-    await files.rename(temporary, name);
-    await files.syncDirectory();
+    await renameDurably(files, temporary, name);
     finished = true;
     return name;
   } finally {
@@ -68,18 +66,22 @@ class SnapshotBody {
   #bytes = 0;
   #offset = 0;
   #unsynced = 0;
+  /** What goes to the disk with the next write: the head, a block, and the end of a small snapshot are one. */
+  #waiting: Buffer[] = [];
 
   constructor(private readonly file: StorageFile) {}
 
+  /** Writes all of it. On disk on return. */
   async write(head: Buffer, chunks: AsyncIterator<Uint8Array>, aborted: Promise<never>): Promise<void> {
-    await this.#put([head]);
+    this.#waiting.push(head);
     for (;;) {
       const next = await Promise.race([chunks.next(), aborted]);
       if (next.done === true) break;
       await this.#add(next.value);
     }
-    await this.#flush();
-    await this.#put([encodeEnd({ bytes: this.#bytes, digest: digestOf(this.#crcs) })]);
+    if (this.#filled > 0) this.#seal();
+    this.#waiting.push(encodeEnd({ bytes: this.#bytes, digest: digestOf(this.#crcs) }));
+    await writeDurably(this.file, this.#waiting, this.#offset);
   }
 
   async #add(chunk: Uint8Array): Promise<void> {
@@ -93,32 +95,46 @@ class SnapshotBody {
   }
 
   async #flush(): Promise<void> {
-    if (this.#filled === 0) return;
+    this.#seal();
+    const pieces = this.#waiting;
+    this.#waiting = [];
+    if (this.#unsynced < SYNC_EVERY_BYTES) {
+      await this.file.write(pieces, this.#offset);
+    } else {
+      this.#unsynced = 0;
+      await writeDurably(this.file, pieces, this.#offset);
+    }
+    for (const piece of pieces) this.#offset += piece.length;
+    // Written, so that the block takes the next bytes.
+    this.#filled = 0;
+  }
+
+  /** Has the block go to the disk with the next write. */
+  #seal(): void {
     const block = this.#block.subarray(0, this.#filled);
     const crc = crc32(block);
     this.#crcs.push(crc);
     this.#bytes += block.length;
-    await this.#put([encodeChunkHeader(block.length, crc), block]);
-    this.#filled = 0;
     this.#unsynced += block.length;
-    if (this.#unsynced < SYNC_EVERY_BYTES) return;
-    this.#unsynced = 0;
-    await this.file.datasync();
-  }
-
-  async #put(pieces: readonly Buffer[]): Promise<void> {
-    await this.file.write(pieces, this.#offset);
-    for (const piece of pieces) this.#offset += piece.length;
+    this.#waiting.push(encodeChunkHeader(block.length, crc), block);
   }
 }
 
-/** Takes the chunks of a synchronous source one by one, with the event loop free between them. */
+/** Bytes taken from a source before the event loop goes round, and for how many a chunk counts at least. */
+const TURN_BYTES = 64 * 1024;
+const LEAST_CHUNK_BYTES = 16 * 1024;
+
+/** Takes the chunks of a synchronous source, with the event loop free between them: all but the smallest one by one. */
 export async function* paced(
   chunks: Iterable<Uint8Array>,
   clock: Clock = new SystemClock(false),
 ): AsyncGenerator<Uint8Array, void> {
+  let taken = 0;
   for (const chunk of chunks) {
     yield chunk;
+    taken += Math.max(chunk.byteLength, LEAST_CHUNK_BYTES);
+    if (taken < TURN_BYTES) continue;
+    taken = 0;
     await nextTurn(clock);
   }
 }

@@ -164,6 +164,17 @@ describe.each([2_000, 8_000])('a log of %i entries', (count) => {
   });
 });
 
+it('a segment that one turn fills, a small snapshot and a checkpoint are one write each', async () => {
+  const files = new CountingFiles(directory);
+  const storage = await open({ files });
+  const a = await storage.openGroup('a', TEST_CONF);
+  files.reset();
+  await storage.write([turn(1, 100)]);
+  await drained(a, 100);
+  expect(files.writes).toBe(3);
+  await storage.close();
+});
+
 it('how many segments are mapped is changed while the storage runs', async () => {
   const storage = await open({});
   const a = await fill(storage, 1, 1_000);

@@ -7,6 +7,8 @@ export interface StorageFile {
   readonly descriptor: number | undefined;
   /** Writes all pieces one after another at `offset`. On disk only after {@link datasync}. */
   write(pieces: readonly Uint8Array[], offset: number): Promise<void>;
+  /** As `write` and then {@link datasync}, where a file has that as one call. Asked for by {@link writeDurably}. */
+  readonly writeDurably?: (pieces: readonly Uint8Array[], offset: number) => Promise<void>;
   /** Reads until `target` is full or the file ends. @returns how many bytes. */
   read(target: Uint8Array, offset: number): Promise<number>;
   /** As `read`, without a trip through the event loop: for bytes that are most likely in memory. */
@@ -39,6 +41,10 @@ export interface StorageFiles {
   seal(name: string): Promise<void>;
   /** Gives a file another name, atomically; durable after {@link syncDirectory}. */
   rename(from: string, to: string): Promise<void>;
+  /** As `rename` and then {@link syncDirectory}, where that is one call. Asked for by {@link renameDurably}. */
+  readonly renameDurably?: (from: string, to: string) => Promise<void>;
+  /** As {@link replaceFile}, which asks for it, where that is one call. */
+  readonly replace?: (name: string, content: Uint8Array) => Promise<void>;
   /** Removes a file; nothing happens when it is not there. Durable after {@link syncDirectory}. */
   remove(name: string): Promise<void>;
   /** Moves a file out of the directory into its folder for damaged files, which is made if need be. */
@@ -62,16 +68,33 @@ export async function readWholeFile(files: StorageFiles, name: string): Promise<
   }
 }
 
+/** Writes all pieces one after another at `offset`. On disk on return, with all that was written to the file before. */
+export async function writeDurably(
+  file: StorageFile,
+  pieces: readonly Uint8Array[],
+  offset: number,
+): Promise<void> {
+  if (file.writeDurably !== undefined) return file.writeDurably(pieces, offset);
+  await file.write(pieces, offset);
+  await file.datasync();
+}
+
+/** Gives a file another name, atomically; durable on return, with all changes to names before it. */
+export async function renameDurably(files: StorageFiles, from: string, to: string): Promise<void> {
+  if (files.renameDurably !== undefined) return files.renameDurably(from, to);
+  await files.rename(from, to);
+  await files.syncDirectory();
+}
+
 /** Replaces a small file whole: after a crash it has its old content or the new one, durably the new one on return. */
 export async function replaceFile(files: StorageFiles, name: string, content: Uint8Array): Promise<void> {
+  if (files.replace !== undefined) return files.replace(name, content);
   const temporary = `${name}.tmp`;
   const file = await files.create(temporary);
   try {
-    await file.write([content], 0);
-    await file.datasync();
+    await writeDurably(file, [content], 0);
   } finally {
     await file.close();
   }
-  await files.rename(temporary, name);
-  await files.syncDirectory();
+  await renameDurably(files, temporary, name);
 }
