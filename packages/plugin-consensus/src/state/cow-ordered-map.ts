@@ -3,18 +3,28 @@
 // Keys lie sorted in chunks of at most 512, so that an insert moves a few hundred pointers and not millions. A view
 // shares all chunks; a change made afterwards copies the one chunk it touches (and once the list of chunks). So a
 // snapshot of the state can be written over minutes while writes go on, and neither waits for the other.
+//
+// A value lies in a cell, and an index finds the cell of a key without a search: a key that is there is read and written
+// at the cost of a hash map. A cell, like a chunk, may be shared with a view that is not older than it.
 
+import { KeyIndex } from './key-index.js';
 import { compareUtf8 } from './utf8-order.js';
 
 const MAX_CHUNK = 512;
 const MERGE_BELOW = 128;
 
+interface Cell<V> {
+  /** The map's epoch when it was made. A cell of an older epoch may be shared with a view, and stays as it is. */
+  readonly epoch: number;
+  value: V;
+}
+
 interface Chunk<V> {
   /** The map's epoch when this chunk was made. A chunk of an older epoch may be shared with a view. */
   readonly epoch: number;
-  /** Sorted. `values[i]` belongs to `keys[i]`; never empty. */
+  /** Sorted. `cells[i]` belongs to `keys[i]`; never empty. */
   readonly keys: string[];
-  readonly values: V[];
+  readonly cells: Cell<V>[];
 }
 
 /** An unchanging, ordered view of a {@link CowOrderedMap}. */
@@ -27,6 +37,8 @@ export interface OrderedView<V> {
 /** An ordered map with cheap views. Keys are ordered by their UTF-8 bytes. */
 export class CowOrderedMap<V> {
   private chunks: Chunk<V>[] = [];
+  /** The cell of each key that is there: the one that its chunk has. */
+  private readonly index = new KeyIndex<Cell<V>>();
   private epoch = 0;
   /** True while `chunks` itself (not only what is in it) is shared with a view. */
   private listShared = false;
@@ -39,32 +51,20 @@ export class CowOrderedMap<V> {
 
   /** The key's value, or undefined. */
   get(key: string): V | undefined {
-    const chunk = this.chunks[this.chunkOf(key)];
-    if (chunk === undefined) return undefined;
-    const at = lowerBound(chunk.keys, key);
-    return chunk.keys[at] === key ? chunk.values[at] : undefined;
+    return this.index.get(key)?.value;
   }
 
-  /** Puts a value and returns the one it replaces, or undefined. */
+  /** Puts a value and returns the one it replaces, or undefined. Hot path. */
   set(key: string, value: V): V | undefined {
-    if (this.chunks.length === 0) {
-      this.ownList().push({ epoch: this.epoch, keys: [key], values: [value] });
-      this.count = 1;
+    const cell = this.index.get(key);
+    if (cell === undefined) {
+      this.insert(key, this.newCell(key, value));
       return undefined;
     }
-    const index = this.chunkOf(key);
-    const chunk = this.ownChunk(index);
-    const at = lowerBound(chunk.keys, key);
-    if (chunk.keys[at] === key) {
-      const previous = chunk.values[at];
-      chunk.values[at] = value;
-      return previous;
-    }
-    chunk.keys.splice(at, 0, key);
-    chunk.values.splice(at, 0, value);
-    this.count++;
-    if (chunk.keys.length > MAX_CHUNK) this.split(index, chunk);
-    return undefined;
+    const previous = cell.value;
+    if (cell.epoch === this.epoch) cell.value = value;
+    else this.replace(key, this.newCell(key, value));
+    return previous;
   }
 
   /** Adds a key that comes after all others. @returns false when it does not, and nothing was added. */
@@ -73,12 +73,13 @@ export class CowOrderedMap<V> {
     const tail = this.chunks[last];
     const lastKey = tail?.keys[tail.keys.length - 1];
     if (lastKey !== undefined && compareUtf8(lastKey, key) >= 0) return false;
+    const cell = this.newCell(key, value);
     if (tail === undefined || tail.keys.length >= MAX_CHUNK) {
-      this.ownList().push({ epoch: this.epoch, keys: [key], values: [value] });
+      this.ownList().push({ epoch: this.epoch, keys: [key], cells: [cell] });
     } else {
       const own = this.ownChunk(last);
       own.keys.push(key);
-      own.values.push(value);
+      own.cells.push(cell);
     }
     this.count++;
     return true;
@@ -92,9 +93,10 @@ export class CowOrderedMap<V> {
     const at = lowerBound(seen.keys, key);
     if (seen.keys[at] !== key) return undefined;
     const chunk = this.ownChunk(index);
-    const value = chunk.values[at];
+    const value = chunk.cells[at]?.value;
     chunk.keys.splice(at, 1);
-    chunk.values.splice(at, 1);
+    chunk.cells.splice(at, 1);
+    this.index.delete(key);
     this.count--;
     this.shrink(index, chunk);
     return value;
@@ -118,7 +120,7 @@ export class CowOrderedMap<V> {
         continue;
       }
       if (!key.startsWith(prefix)) break;
-      if (!(exclusive && key === start)) found.push([key, chunk.values[at] as V]);
+      if (!(exclusive && key === start)) found.push([key, (chunk.cells[at] as Cell<V>).value]);
       at++;
     }
     return found;
@@ -135,11 +137,38 @@ export class CowOrderedMap<V> {
       *entries(): IterableIterator<readonly [string, V]> {
         for (const chunk of chunks) {
           for (let at = 0; at < chunk.keys.length; at++) {
-            yield [chunk.keys[at] as string, chunk.values[at] as V];
+            yield [chunk.keys[at] as string, (chunk.cells[at] as Cell<V>).value];
           }
         }
       },
     };
+  }
+
+  private newCell(key: string, value: V): Cell<V> {
+    const cell: Cell<V> = { epoch: this.epoch, value };
+    this.index.set(key, cell);
+    return cell;
+  }
+
+  /** Adds a key that is not there. */
+  private insert(key: string, cell: Cell<V>): void {
+    this.count++;
+    if (this.chunks.length === 0) {
+      this.ownList().push({ epoch: this.epoch, keys: [key], cells: [cell] });
+      return;
+    }
+    const index = this.chunkOf(key);
+    const chunk = this.ownChunk(index);
+    const at = lowerBound(chunk.keys, key);
+    chunk.keys.splice(at, 0, key);
+    chunk.cells.splice(at, 0, cell);
+    if (chunk.keys.length > MAX_CHUNK) this.split(index, chunk);
+  }
+
+  /** Puts another cell in the place of one that a view may share. */
+  private replace(key: string, cell: Cell<V>): void {
+    const chunk = this.ownChunk(this.chunkOf(key));
+    chunk.cells[lowerBound(chunk.keys, key)] = cell;
   }
 
   /** Index of the chunk in which the key is or would be; 0 when there are none. */
@@ -166,7 +195,7 @@ export class CowOrderedMap<V> {
   private ownChunk(index: number): Chunk<V> {
     const chunk = this.chunks[index] as Chunk<V>;
     if (chunk.epoch === this.epoch) return chunk;
-    const own: Chunk<V> = { epoch: this.epoch, keys: chunk.keys.slice(), values: chunk.values.slice() };
+    const own: Chunk<V> = { epoch: this.epoch, keys: chunk.keys.slice(), cells: chunk.cells.slice() };
     this.ownList()[index] = own;
     return own;
   }
@@ -176,7 +205,7 @@ export class CowOrderedMap<V> {
     const upper: Chunk<V> = {
       epoch: this.epoch,
       keys: chunk.keys.splice(half),
-      values: chunk.values.splice(half),
+      cells: chunk.cells.splice(half),
     };
     this.ownList().splice(index + 1, 0, upper);
   }
@@ -190,7 +219,7 @@ export class CowOrderedMap<V> {
     const next = this.chunks[index + 1];
     if (next === undefined || chunk.keys.length + next.keys.length > MERGE_BELOW) return;
     chunk.keys.push(...next.keys);
-    chunk.values.push(...next.values);
+    chunk.cells.push(...next.cells);
     this.ownList().splice(index + 1, 1);
   }
 }

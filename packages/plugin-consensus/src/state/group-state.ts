@@ -162,7 +162,8 @@ export class GroupState {
     const { sessions } = this.tables;
     const decoded = wellFormed(decodeSessionCommand, entry.data);
     if (decoded === undefined) return COMMITTED;
-    const fingerprint = crc32(decoded.command);
+    // Signed: such a number needs no box of its own where it is kept.
+    const fingerprint = crc32(decoded.command) | 0;
     const known = sessions.admit(decoded, fingerprint, entry.index);
     if (known !== undefined) return known;
     const outcome = this.run(withData(entry, decoded.command));

@@ -26,7 +26,8 @@ export interface KeyValueRecord {
   readonly value: Uint8Array;
   /** Index of the entry that wrote it. Rises with each write of the group and is never used twice. */
   readonly version: number;
-  readonly hash: HashPair;
+  /** CRC-32 of the value, as a signed number. The record's hash is made of it whenever it is needed. */
+  readonly content: number;
 }
 
 const COMMITTED: Outcome = { status: 'committed' };
@@ -106,9 +107,9 @@ export class KeyValueState implements ReplicatedState {
   beginRestore(index = 0): { push(chunk: Uint8Array): void; finish(): void } {
     const next = new KeyValueState();
     const restorer = new SnapshotRestorer((key, value, version) => {
-      const record = makeRecord(key, value, version);
+      const record = makeRecord(value, version);
       if (!next.records.append(key, record)) return false;
-      next.account(undefined, record);
+      next.account(key, undefined, record);
       return true;
     });
     return {
@@ -135,7 +136,7 @@ export class KeyValueState implements ReplicatedState {
     if (command.op === 'delete') {
       if (current !== undefined) {
         this.records.delete(command.key);
-        this.account(current, undefined);
+        this.account(command.key, current, undefined);
         this.history.push(index, command.key, undefined);
       }
       return { status: 'deleted', version: index, existed: current !== undefined };
@@ -145,19 +146,19 @@ export class KeyValueState implements ReplicatedState {
   }
 
   private put(key: string, value: Uint8Array, index: number): Outcome {
-    const record = makeRecord(key, value, index);
-    this.account(this.records.set(key, record), record);
+    const record = makeRecord(value, index);
+    this.account(key, this.records.set(key, record), record);
     this.history.push(index, key, record.value);
     return { status: 'written', version: index };
   }
 
-  private account(removed: KeyValueRecord | undefined, added: KeyValueRecord | undefined): void {
+  private account(key: string, removed: KeyValueRecord | undefined, added: KeyValueRecord | undefined): void {
     if (removed !== undefined) {
-      this.sum.subtract(removed.hash);
+      this.sum.subtract(recordHash(key, removed));
       this.bytes -= removed.value.length;
     }
     if (added !== undefined) {
-      this.sum.add(added.hash);
+      this.sum.add(recordHash(key, added));
       this.bytes += added.value.length;
     }
   }
@@ -169,8 +170,12 @@ function holds(condition: WriteCondition, version: number | undefined): boolean 
 }
 
 /** Copies the value: what comes with an entry is a view of a message or a log file that would live as long. */
-function makeRecord(key: string, value: Uint8Array, version: number): KeyValueRecord {
+function makeRecord(value: Uint8Array, version: number): KeyValueRecord {
   const own = new Uint8Array(value.length);
   own.set(value);
-  return { value: own, version, hash: hashRecord(1, key, version, crc32(own)) };
+  return { value: own, version, content: crc32(own) | 0 };
+}
+
+function recordHash(key: string, { version, content }: KeyValueRecord): HashPair {
+  return hashRecord(1, key, version, content);
 }

@@ -8,6 +8,7 @@ import { MAX_KEY_BYTES } from './command.js';
 import type { OrderedView } from './cow-ordered-map.js';
 import { BlockReader, MAX_BLOCK_BYTES, block, blocksOf } from './snapshot-blocks.js';
 import type { HashPair } from './state-hash.js';
+import { sameHash } from './state-hash.js';
 
 const FORMAT_VERSION = 2;
 
@@ -58,7 +59,7 @@ export class SnapshotRestorer {
   finish(records: number, hash: HashPair): void {
     if (this.end === undefined || this.blocks.partial) throw snapshotDamaged('it ends early');
     const { end } = this;
-    if (end.records === records && end.hash.a === hash.a && end.hash.b === hash.b) return;
+    if (end.records === records && sameHash(end.hash, hash)) return;
     throw snapshotDamaged(`it should hold ${end.records} keys of another hash`);
   }
 

@@ -4,7 +4,10 @@
 // replaced record is taken out by subtracting. It finds replicas that differ by accident; it is no proof against
 // somebody who makes collisions on purpose.
 
-/** Two independent 32-bit sums. */
+/**
+ * Two independent 32-bit sums, signed or not: compare them by {@link sameHash}. Signed ones are what the engine keeps in a
+ * field without a box of its own, so those that stay are signed.
+ */
 export interface HashPair {
   readonly a: number;
   readonly b: number;
@@ -20,7 +23,7 @@ const FNV_PRIME = 0x01000193;
 export function hashText(text: string): number {
   let hash = FNV_OFFSET;
   for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), FNV_PRIME);
-  return hash >>> 0;
+  return hash | 0;
 }
 
 /** Hash of a record: what kind it is, its name, a number, and the hash of its content. */
@@ -49,14 +52,19 @@ export class HashSum implements HashPair {
   b = 0;
 
   add(term: HashPair): void {
-    this.a = (this.a + term.a) >>> 0;
-    this.b = (this.b + term.b) >>> 0;
+    this.a = (this.a + term.a) | 0;
+    this.b = (this.b + term.b) | 0;
   }
 
   subtract(term: HashPair): void {
-    this.a = (this.a - term.a) >>> 0;
-    this.b = (this.b - term.b) >>> 0;
+    this.a = (this.a - term.a) | 0;
+    this.b = (this.b - term.b) | 0;
   }
+}
+
+/** Whether two sums are the same. */
+export function sameHash(one: HashPair, other: HashPair): boolean {
+  return ((one.a ^ other.a) | (one.b ^ other.b)) === 0;
 }
 
 /** A sum and the index it was reached at, as 16 hexadecimal digits. */
@@ -69,13 +77,13 @@ export function formatHash(sum: HashPair, appliedIndex: number): string {
 }
 
 function hex(value: number): string {
-  return value.toString(16).padStart(8, '0');
+  return (value >>> 0).toString(16).padStart(8, '0');
 }
 
-/** Spreads every bit of a 32-bit number over all of them (the finisher of MurmurHash3). */
+/** Spreads every bit of a 32-bit number over all of them (the finisher of MurmurHash3). Signed. */
 export function mix(value: number): number {
   let hash = value | 0;
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
-  return (hash ^ (hash >>> 16)) >>> 0;
+  return hash ^ (hash >>> 16);
 }

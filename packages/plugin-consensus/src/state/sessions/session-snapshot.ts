@@ -12,7 +12,7 @@ import { MAX_IDEMPOTENCY_KEY_BYTES } from './command-header.js';
 import type { KeyedRecord, TableView } from './idempotency-table.js';
 import { IdempotencyTable } from './idempotency-table.js';
 import type { RememberedCommand, SessionBounds, SessionRecord } from './session-table.js';
-import { SessionTable, commandHash } from './session-table.js';
+import { SessionTable } from './session-table.js';
 
 const FORMAT_VERSION = 1;
 const MAX_FINGERPRINT_BYTES = 64;
@@ -146,14 +146,8 @@ export class SessionRestorer {
       const commands: RememberedCommand[] = [];
       for (let left = reader.varint(); left > 0; left--) {
         const sequence = reader.varint();
-        const fingerprint = reader.u32();
-        const outcome = readOutcome(reader);
-        commands.push({
-          sequence,
-          fingerprint,
-          outcome,
-          hash: commandHash(id, sequence, fingerprint, outcome),
-        });
+        const fingerprint = reader.u32() | 0;
+        commands.push({ sequence, fingerprint, outcome: readOutcome(reader) });
       }
       if (!this.tables.sessions.restore({ id, lastUsed, lowestWanted, commands })) {
         throw snapshotDamaged('its sessions are out of order');

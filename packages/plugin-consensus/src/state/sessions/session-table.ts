@@ -34,10 +34,9 @@ export interface SessionCommand {
 /** What is remembered of a command. */
 export interface RememberedCommand {
   readonly sequence: number;
-  /** Of the command's bytes: another one finds a client that uses a sequence twice. */
+  /** Of the command's bytes, a signed number: another one finds a client that uses a sequence twice. */
   readonly fingerprint: number;
   readonly outcome: Outcome;
-  readonly hash: HashPair;
 }
 
 /** A session as a snapshot has it. */
@@ -57,7 +56,6 @@ interface Session extends Recent {
   /** By sequence; at most `maxOutcomesPerSession`. */
   readonly commands: Map<number, RememberedCommand>;
   resultBytes: number;
-  hash: HashPair;
 }
 
 /** A view that is being read. */
@@ -162,12 +160,7 @@ export class SessionTable {
   remember({ session: id, sequence }: SessionCommand, fingerprint: number, outcome: Outcome): void {
     const session = this.byId.get(id);
     if (session === undefined) return;
-    this.keep(session, {
-      sequence,
-      fingerprint,
-      outcome,
-      hash: commandHash(id, sequence, fingerprint, outcome),
-    });
+    this.keep(session, { sequence, fingerprint, outcome });
     while (this.outcomeCount > this.bounds.outcomes || this.bytes > this.bounds.resultBytes) {
       const { oldest } = this.recency;
       // The session in use is the newest: alone it is within its own bounds, but for one result.
@@ -196,13 +189,12 @@ export class SessionTable {
       lowestWanted,
       commands: new Map(),
       resultBytes: 0,
-      hash: sessionHash(id, lastUsed, lowestWanted),
       slot: -1,
     };
     this.byId.set(id, session);
     this.recency.add(session);
     this.newestUse = lastUsed;
-    this.sum.add(session.hash);
+    this.sum.add(sessionHash(session));
     for (const command of commands) this.keep(session, command);
     return true;
   }
@@ -226,13 +218,12 @@ export class SessionTable {
 
   private use(session: Session, lowestWanted: number, index: number): void {
     this.keepForView(session);
+    this.sum.subtract(sessionHash(session));
     session.lastUsed = index;
     this.newestUse = index;
     this.recency.touch(session);
     if (lowestWanted > session.lowestWanted) this.acknowledge(session, lowestWanted);
-    this.sum.subtract(session.hash);
-    session.hash = sessionHash(session.id, index, session.lowestWanted);
-    this.sum.add(session.hash);
+    this.sum.add(sessionHash(session));
   }
 
   private acknowledge(session: Session, lowestWanted: number): void {
@@ -252,7 +243,7 @@ export class SessionTable {
     session.resultBytes += bytes;
     this.bytes += bytes;
     this.outcomeCount++;
-    this.sum.add(command.hash);
+    this.sum.add(commandHash(session.id, command));
   }
 
   private drop(session: Session, sequence: number): void {
@@ -263,7 +254,7 @@ export class SessionTable {
     session.resultBytes -= bytes;
     this.bytes -= bytes;
     this.outcomeCount--;
-    this.sum.subtract(command.hash);
+    this.sum.subtract(commandHash(session.id, command));
   }
 
   private forget(session: Session): void {
@@ -271,7 +262,7 @@ export class SessionTable {
     for (const sequence of session.commands.keys()) this.drop(session, sequence);
     this.byId.delete(session.id);
     this.recency.remove(session);
-    this.sum.subtract(session.hash);
+    this.sum.subtract(sessionHash(session));
   }
 }
 
@@ -279,11 +270,12 @@ function recordOf({ id, lastUsed, lowestWanted, commands }: Session): SessionRec
   return { id, lastUsed, lowestWanted, commands: [...commands.values()] };
 }
 
-function sessionHash(id: number, lastUsed: number, lowestWanted: number): HashPair {
+/** Hash of a session as it is now. Made anew whenever it is needed: that costs less than to keep it. */
+function sessionHash({ id, lastUsed, lowestWanted }: Session): HashPair {
   return hashRecord(SESSION, '', id, mix(lastUsed) ^ mix(lowestWanted + 0x51ed270b));
 }
 
-/** Hash of a remembered command. */
-export function commandHash(id: number, sequence: number, fingerprint: number, outcome: Outcome): HashPair {
+/** Hash of a remembered command of a session. */
+function commandHash(id: number, { sequence, fingerprint, outcome }: RememberedCommand): HashPair {
   return hashRecord(SESSION_OUTCOME, '', sequence, mix(id) ^ mix(fingerprint ^ outcomeHash(outcome)));
 }
