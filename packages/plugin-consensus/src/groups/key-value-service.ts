@@ -102,10 +102,10 @@ export class KeyValueService implements IKeyValueStore {
       // Without a replica here there is no state of this node's own to read.
       if (options.consistency === 'stale' && this.router.local.holds(group)) {
         const record = this.router.local.peek(group, key);
-        return record === undefined ? undefined : { value: record.value, version: record.version };
+        return record === undefined ? undefined : ownCopy(record);
       }
       const found = await this.router.get(group, key, options.signal);
-      return found === undefined ? undefined : { value: found.value, version: found.version };
+      return found === undefined ? undefined : ownCopy(found);
     });
   }
 
@@ -254,4 +254,9 @@ function refusal(key: string, group: string, outcome: Outcome, options: KeyValue
     refusalOf(outcome, group, options) ??
     groupFailed(group, new Error(`an outcome ${outcome.status} for a write`))
   );
+}
+
+/** What a reader may keep: the state's own values share buffers with others. */
+function ownCopy({ value, version }: ReplicatedValue): ReplicatedValue {
+  return { value: new Uint8Array(value), version };
 }

@@ -5,6 +5,7 @@ import type { KeyValueChanges } from '@datawarehouse/sdk';
 import type { RaftGroup } from '../engine/raft-group.js';
 import { requestAborted } from '../errors.js';
 import { versionCompacted } from '../state/errors.js';
+import type { KeyChange } from '../state/history/change-history.js';
 import { keyValuesOf } from './group-key-values.js';
 
 /** Changes in one batch at most. */
@@ -41,7 +42,7 @@ export async function* watchGroup(
     version = upTo;
     if (changes.length > 0 || told === undefined || upTo - told >= PROGRESS_ENTRIES) {
       told = upTo;
-      yield { group: group.id, changes, upTo };
+      yield { group: group.id, changes: changes.map(ownCopy), upTo };
     } else if (!more) {
       // Nothing is awaited between the look and this: no change can come unseen.
       await changed(group, signal);
@@ -60,4 +61,9 @@ function changed(group: RaftGroup, signal: AbortSignal | undefined): Promise<voi
     const listening = group.onApplied(done);
     signal?.addEventListener('abort', done, { once: true });
   });
+}
+
+/** What a watcher may keep: the state's own values share buffers with others. */
+function ownCopy({ key, version, value }: KeyChange): KeyChange {
+  return { key, version, value: value && new Uint8Array(value) };
 }

@@ -14,6 +14,8 @@ import type { ReplicatedState } from './replicated-state.js';
 import { HashSum, formatHash, hashRecord } from './state-hash.js';
 import type { HashPair } from './state-hash.js';
 import { SnapshotRestorer, writeSnapshot } from './snapshot-format.js';
+import type { HeldValue, Slab } from './value-slabs.js';
+import { ValueSlabs } from './value-slabs.js';
 
 /**
  * Keys that one group can hold. A constant, since all replicas must refuse the same write. At this many keys the
@@ -22,7 +24,8 @@ import { SnapshotRestorer, writeSnapshot } from './snapshot-format.js';
 export const MAX_KEYS_PER_GROUP = 10_000_000;
 
 /** One key's record. Never changed once made, so that views can share it. */
-export interface KeyValueRecord {
+export interface KeyValueRecord extends HeldValue {
+  /** Shares its buffer with other values: whoever keeps it copies it. */
   readonly value: Uint8Array;
   /** Index of the entry that wrote it. Rises with each write of the group and is never used twice. */
   readonly version: number;
@@ -37,6 +40,7 @@ export class KeyValueState implements ReplicatedState {
   private records = new CowOrderedMap<KeyValueRecord>();
   private sum = new HashSum();
   private readonly history = new ChangeHistory();
+  private values = this.newSlabs();
   private bytes = 0;
 
   /** Number of keys. */
@@ -107,7 +111,7 @@ export class KeyValueState implements ReplicatedState {
   beginRestore(index = 0): { push(chunk: Uint8Array): void; finish(): void } {
     const next = new KeyValueState();
     const restorer = new SnapshotRestorer((key, value, version) => {
-      const record = makeRecord(value, version);
+      const record = makeRecord(next.values.hold(key, value), version);
       if (!next.records.append(key, record)) return false;
       next.account(key, undefined, record);
       return true;
@@ -119,6 +123,7 @@ export class KeyValueState implements ReplicatedState {
         this.records = next.records;
         this.sum = next.sum;
         this.bytes = next.bytes;
+        this.values = this.newSlabs();
         this.history.reset(index);
       },
     };
@@ -146,16 +151,31 @@ export class KeyValueState implements ReplicatedState {
   }
 
   private put(key: string, value: Uint8Array, index: number): Outcome {
-    const record = makeRecord(value, index);
+    const record = makeRecord(this.values.hold(key, value), index);
     this.account(key, this.records.set(key, record), record);
     this.history.push(index, key, record.value);
     return { status: 'written', version: index };
+  }
+
+  private newSlabs(): ValueSlabs {
+    return new ValueSlabs((key, from) => this.moveValue(key, from));
+  }
+
+  /** A slab is cleared: the value of this key gets another place if it is there. The state stays as it is. */
+  private moveValue(key: string, from: Slab): void {
+    const record = this.records.get(key);
+    if (record?.slab !== from) return;
+    const { version, content } = record;
+    const { value, slab } = this.values.hold(key, record.value);
+    this.records.set(key, { value, slab, version, content });
+    this.values.release(record);
   }
 
   private account(key: string, removed: KeyValueRecord | undefined, added: KeyValueRecord | undefined): void {
     if (removed !== undefined) {
       this.sum.subtract(recordHash(key, removed));
       this.bytes -= removed.value.length;
+      this.values.release(removed);
     }
     if (added !== undefined) {
       this.sum.add(recordHash(key, added));
@@ -169,11 +189,8 @@ function holds(condition: WriteCondition, version: number | undefined): boolean 
   return condition === 'absent' ? version === undefined : version === condition;
 }
 
-/** Copies the value: what comes with an entry is a view of a message or a log file that would live as long. */
-function makeRecord(value: Uint8Array, version: number): KeyValueRecord {
-  const own = new Uint8Array(value.length);
-  own.set(value);
-  return { value: own, version, content: crc32(own) | 0 };
+function makeRecord({ value, slab }: HeldValue, version: number): KeyValueRecord {
+  return { value, slab, version, content: crc32(value) | 0 };
 }
 
 function recordHash(key: string, { version, content }: KeyValueRecord): HashPair {
