@@ -54,11 +54,16 @@ function named(policy: string, key: string): string {
   return key === '' ? `policy ${policy}` : `policy ${policy} for ${key}`;
 }
 
+/** A name as a caller gave it, which need not be a text. */
+function inQuotes(name: unknown): string {
+  return typeof name === 'string' ? JSON.stringify(name) : `that is a ${typeof name}`;
+}
+
 export function policyUnknown(name: string, known: readonly string[]): DwError {
   return new DwError({
     code: 'policy-unknown',
     status: 404,
-    message: `there is no resilience policy ${JSON.stringify(name)}; there are ${known.join(', ') || 'none'}`,
+    message: `there is no resilience policy ${inQuotes(name)}; there are ${known.join(', ') || 'none'}`,
     hint: 'set one with "dw resilience set", or in the configuration of the resilience plugin',
   });
 }
@@ -258,6 +263,16 @@ export function keyInvalid(policy: string, longest: number): DwError {
     status: 422,
     message: `a key of policy ${policy} must be a text of at most ${longest} characters; the call was not made`,
     hint: 'use the name of the dependency that is called, not the data that is sent to it',
+  });
+}
+
+/** @param part What of the call is wrong. @param allowed What it may be. */
+export function callInvalid(policy: string, part: string, allowed: string, given: unknown): DwError {
+  return new DwError({
+    code: 'resilience-call-invalid',
+    status: 422,
+    message: `the ${part} of a call under policy ${policy} must be ${allowed}, not ${given === null ? 'null' : `a ${typeof given}`}; the call was not made`,
+    hint: 'correct the program that makes the call',
   });
 }
 

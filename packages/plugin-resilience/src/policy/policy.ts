@@ -16,6 +16,7 @@ import { isCircuitLayer } from '../engine/circuit.js';
 import type { Strategy, StrategyContext } from '../engine/strategy.js';
 import {
   breakerMissing,
+  callInvalid,
   keyInvalid,
   keysExhausted,
   keyUnknown,
@@ -71,8 +72,14 @@ export class Policy implements IResiliencePolicy {
 
   execute<T>(action: ResilienceAction<T>, options?: AbortSignal | ResilienceCallOptions): Promise<T> {
     if (this.underWay.closed) return Promise.reject(resilienceStopping());
-    const given = options === undefined ? NO_OPTIONS : 'aborted' in options ? { signal: options } : options;
-    const key = given.key ?? '';
+    let given: ResilienceCallOptions;
+    let key: string;
+    try {
+      given = optionsOf(this.name, action, options);
+      key = given.key ?? '';
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
     const instance = this.keys.use(key);
     if (typeof instance === 'string') return Promise.reject(this.refusal(instance));
     const row = this.keys.rowOf(instance);
@@ -232,4 +239,19 @@ export class Policy implements IResiliencePolicy {
     if (instance === undefined) throw keyUnknown(this.name, key);
     return instance;
   }
+}
+
+/** What a caller says of a call, in one form. On the hot path. @throws DwError `resilience-call-invalid`. */
+function optionsOf(
+  policy: string,
+  action: unknown,
+  options: AbortSignal | ResilienceCallOptions | null | undefined,
+): ResilienceCallOptions {
+  if (typeof action !== 'function') throw callInvalid(policy, 'action', 'a function', action);
+  if (options === undefined) return NO_OPTIONS;
+  if (typeof options !== 'object' || options === null) {
+    const allowed = 'an AbortSignal, an object such as { key, signal }, or left out';
+    throw callInvalid(policy, 'options', allowed, options);
+  }
+  return 'aborted' in options ? { signal: options } : options;
 }

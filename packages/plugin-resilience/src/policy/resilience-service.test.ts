@@ -103,6 +103,47 @@ describe('calling a policy', () => {
   });
 });
 
+it('a call that is none rejects, and throws nothing at once, whatever it is given', async () => {
+  const { service } = testService();
+  service.set({ name: 'db', strategies: [] });
+  const hostile = {
+    get key(): string {
+      throw new Error('do not look');
+    },
+  };
+  const options: [unknown, unknown][] = [
+    [null, { code: 'resilience-call-invalid', message: expect.stringContaining('not null') as string }],
+    ['soon', { code: 'resilience-call-invalid', message: expect.stringContaining('AbortSignal') as string }],
+    [7, { code: 'resilience-call-invalid' }],
+    [hostile, { message: 'do not look' }],
+    [{ key: 7 }, { code: 'resilience-key-invalid' }],
+  ];
+  for (const [given, error] of options) {
+    await expect(service.execute('db', () => 1, given as never)).rejects.toMatchObject(error as object);
+    await expect(service.policy('db').execute(() => 1, given as never)).rejects.toMatchObject(
+      error as object,
+    );
+    await expect(
+      service.wrap(
+        () => 1,
+        'db',
+        () => given as never,
+      )(),
+    ).rejects.toMatchObject(error as object);
+  }
+  for (const action of [undefined, null, 'run']) {
+    await expect(service.execute('db', action as never)).rejects.toMatchObject({
+      code: 'resilience-call-invalid',
+      message: expect.stringContaining('must be a function') as string,
+    });
+  }
+  for (const name of [undefined, 7n, Symbol('db'), {}]) {
+    await expect(service.execute(name as never, () => 1)).rejects.toMatchObject({ code: 'policy-unknown' });
+  }
+  expect(service.stats()[0]).toMatchObject({ calls: 0, inFlight: 0 });
+  expect(service.callsUnderWay).toBe(0);
+});
+
 describe('setting a policy', () => {
   it('refuses what cannot be made, and nothing has changed', async () => {
     const { service } = testService();
