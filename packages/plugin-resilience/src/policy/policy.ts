@@ -78,7 +78,7 @@ export class Policy implements IResiliencePolicy {
       given = optionsOf(this.name, action, options);
       key = given.key ?? '';
     } catch (error) {
-      return Promise.reject(error as Error);
+      return Promise.reject(error);
     }
     const instance = this.keys.use(key);
     if (typeof instance === 'string') return Promise.reject(this.refusal(instance));

@@ -196,7 +196,10 @@ export class ResilienceService implements IResilience {
     return this.underWay.size;
   }
 
-  /** Takes no more calls, and resolves when those under way have ended, or `signal` aborts. */
+  /**
+   * Takes no more calls, also none that the actions of accepted calls make, and resolves when those under way have ended,
+   * or `signal` aborts. Drain whatever calls through this service before it.
+   */
   drain(signal: AbortSignal): Promise<void> {
     this.underWay.close();
     return this.underWay.drained(signal);

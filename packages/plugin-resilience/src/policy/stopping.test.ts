@@ -179,6 +179,19 @@ describe('draining', () => {
     expect(await Promise.all(results)).toEqual([1, 2]);
   });
 
+  it('takes none that an accepted call makes, either: who calls through the service is drained before it', async () => {
+    const { service } = serviceOf({ p: [] });
+    let go: () => void = () => {};
+    const outer = service.execute('p', async () => {
+      await new Promise<void>((resolve) => (go = resolve));
+      return codeOf(service.execute('p', () => 1));
+    });
+    const draining = service.drain(NEVER);
+    go();
+    expect(await outer).toBe('resilience-stopping');
+    await draining;
+  });
+
   it('waits no longer than until its signal aborts', async () => {
     const { service } = serviceOf({ p: [] });
     const code = codeOf(service.execute('p', hangs));
