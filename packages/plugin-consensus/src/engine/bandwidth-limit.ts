@@ -3,8 +3,13 @@
 
 import type { Clock, TimerHandle } from '@datawarehouse/sdk';
 
-/** What may be sent at once after a pause, in ms of the rate: short, so that bursts do not reach a disk as such. */
-const BURST_MS = 50;
+/**
+ * How far a timer that fires late may be made up for, in ms of the rate. Nothing is saved up while nobody waits: what
+ * comes after a pause is paced from its first bytes on, so that no burst reaches the disk of the other side.
+ */
+const CATCH_UP_MS = 20;
+/** Longest wait for a timer, ms, so that a rate that is raised is heard of soon. */
+const LOOK_EVERY_MS = 50;
 
 interface Waiter {
   readonly bytes: number;
@@ -50,14 +55,16 @@ export class BandwidthLimit {
         waiter.failed(signal.reason);
       };
       signal.addEventListener('abort', onAbort, { once: true });
+      const idle = this.#waiting.length === 0;
       this.#waiting.push(waiter);
-      this.#serve();
+      this.#serve(idle ? 0 : CATCH_UP_MS);
     });
   }
 
-  #serve(): void {
+  /** @param catchUpMs How much of the time since the last look may have been saved up. */
+  #serve(catchUpMs: number): void {
     const rate = this.bytesPerSecond();
-    this.#fill(rate);
+    this.#fill(rate, catchUpMs);
     while (this.#waiting.length > 0 && (rate === 0 || this.#tokens >= 0)) {
       const next = this.#waiting.shift() as Waiter;
       this.#tokens -= next.bytes;
@@ -66,15 +73,14 @@ export class BandwidthLimit {
     this.#timer?.cancel();
     this.#timer = undefined;
     if (this.#waiting.length === 0) return;
-    // Not later than a burst, so that a rate that is raised is heard of soon.
-    const waitMs = Math.min(Math.max(1, (-this.#tokens * 1_000) / rate), BURST_MS);
-    this.#timer = this.clock.setTimeout(() => this.#serve(), waitMs);
+    const waitMs = Math.min(Math.max(1, (-this.#tokens * 1_000) / rate), LOOK_EVERY_MS);
+    this.#timer = this.clock.setTimeout(() => this.#serve(CATCH_UP_MS), waitMs);
   }
 
-  #fill(rate: number): void {
+  #fill(rate: number, catchUpMs: number): void {
     const now = this.clock.now();
-    const burst = (rate * BURST_MS) / 1_000;
-    this.#tokens = rate === 0 ? 0 : Math.min(burst, this.#tokens + ((now - this.#filledAt) * rate) / 1_000);
+    const most = (rate * catchUpMs) / 1_000;
+    this.#tokens = rate === 0 ? 0 : Math.min(most, this.#tokens + ((now - this.#filledAt) * rate) / 1_000);
     this.#filledAt = now;
   }
 }

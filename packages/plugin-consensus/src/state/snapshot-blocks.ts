@@ -15,13 +15,22 @@ const BLOCK_SLACK_BYTES = 8 * 1_024;
 export const MAX_BLOCK_BYTES = 256 * 1_024 * 1_024;
 const LENGTH_BYTES = 4;
 
-/** One block as chunks. */
-export function* block(writer: ByteWriter): Generator<Uint8Array> {
-  const body = writer.finish();
-  const length = Buffer.allocUnsafe(LENGTH_BYTES);
-  length.writeUInt32LE(body.length);
-  yield length;
-  yield body;
+/** Begins a block of a kind whose body is about so long. Its length is filled in by {@link block}. */
+export function blockWriter(kind: number, bytes: number): ByteWriter {
+  const writer = new ByteWriter(LENGTH_BYTES + bytes);
+  writer.u32(0);
+  writer.u8(kind);
+  return writer;
+}
+
+/** A block that is done as one chunk: its length and its body. */
+export function block(writer: ByteWriter): Uint8Array {
+  writer.u32At(0, bodyBytes(writer));
+  return writer.finish();
+}
+
+function bodyBytes(writer: ByteWriter): number {
+  return writer.length - LENGTH_BYTES;
 }
 
 /** Records as blocks that begin with their kind. There is at least one block. */
@@ -30,16 +39,14 @@ export function* blocksOf<T>(
   records: Iterable<T>,
   write: (writer: ByteWriter, record: T) => void,
 ): Generator<Uint8Array> {
-  let writer = new ByteWriter(BLOCK_BYTES + BLOCK_SLACK_BYTES);
-  writer.u8(kind);
+  let writer = blockWriter(kind, BLOCK_BYTES + BLOCK_SLACK_BYTES);
   for (const record of records) {
     write(writer, record);
-    if (writer.length < BLOCK_BYTES) continue;
-    yield* block(writer);
-    writer = new ByteWriter(BLOCK_BYTES + BLOCK_SLACK_BYTES);
-    writer.u8(kind);
+    if (bodyBytes(writer) < BLOCK_BYTES) continue;
+    yield block(writer);
+    writer = blockWriter(kind, BLOCK_BYTES + BLOCK_SLACK_BYTES);
   }
-  yield* block(writer);
+  yield block(writer);
 }
 
 /** Puts blocks together from chunks cut anywhere. */

@@ -2,11 +2,10 @@
 // hash of the state, which the reader compares with what it has built.
 
 import { ByteReader } from '../codec/byte-reader.js';
-import { ByteWriter } from '../codec/byte-writer.js';
 import { snapshotDamaged } from '../errors.js';
 import { MAX_KEY_BYTES } from './command.js';
 import type { OrderedView } from './cow-ordered-map.js';
-import { BlockReader, MAX_BLOCK_BYTES, block, blocksOf } from './snapshot-blocks.js';
+import { BlockReader, MAX_BLOCK_BYTES, block, blockWriter, blocksOf } from './snapshot-blocks.js';
 import type { HashPair } from './state-hash.js';
 import { sameHash } from './state-hash.js';
 
@@ -21,21 +20,19 @@ export function* writeSnapshot(
   records: OrderedView<{ readonly value: Uint8Array; readonly version: number }>,
   hash: HashPair,
 ): Generator<Uint8Array> {
-  const header = new ByteWriter(16);
-  header.u8(HEADER);
+  const header = blockWriter(HEADER, 16);
   header.u8(FORMAT_VERSION);
-  yield* block(header);
+  yield block(header);
   yield* blocksOf(RECORDS, records.entries(), (writer, [key, record]) => {
     writer.text(key);
     writer.varint(record.version);
     writer.blob(record.value);
   });
-  const end = new ByteWriter(32);
-  end.u8(END);
+  const end = blockWriter(END, 32);
   end.varint(records.size);
   end.u32(hash.a);
   end.u32(hash.b);
-  yield* block(end);
+  yield block(end);
 }
 
 /** Reads a snapshot from chunks cut anywhere. All methods throw DwError `snapshot-damaged`. */

@@ -3,6 +3,7 @@
 
 import type { Clock, IRaftLogStore } from '@datawarehouse/sdk';
 import type { ConfState, Entry, HardState, Snapshot, SnapshotMetadata } from '../raft/types.js';
+import type { SnapshotFiles } from './bulk-files.js';
 import { groupNotOpen, snapshotBusy, snapshotGone, snapshotMisplaced, snapshotNotWritten } from './errors.js';
 import { damageOf, readingGroup } from './group-damage.js';
 import { GroupLogStore } from './group-log-store.js';
@@ -12,8 +13,8 @@ import type { LogChange } from './log-change.js';
 import { type SnapshotShape, snapshotName } from './snapshot-format.js';
 import { openSnapshotSource, readSnapshotChunks } from './snapshot-reader.js';
 import { PartFile } from './snapshot-sink.js';
-import { paced, writeSnapshot } from './snapshot-writer.js';
-import type { StorageFiles } from './storage-files.js';
+import { paced } from './snapshot-pace.js';
+import { writeSnapshot } from './snapshot-writer.js';
 import type { GroupDamage, GroupStorage, SnapshotSink, SnapshotSource } from './types.js';
 
 const EMPTY = new Uint8Array(0);
@@ -22,8 +23,11 @@ const MAX_RECEIVED = 2;
 
 /** What a group asks of its node. */
 export interface GroupHost {
-  readonly files: StorageFiles;
+  /** Where snapshots are. */
+  readonly files: SnapshotFiles;
   readonly clock: Clock;
+  /** A number that changes with each write to the node's journal. */
+  readonly writes: () => number;
   /** As `NodeStorage.write`. */
   readonly write: (changes: readonly LogChange[]) => Promise<void>;
   /** Resolves when every change handed over so far is durable and queued for its group's writer. */
@@ -107,7 +111,10 @@ export class FileGroupStorage implements GroupStorage {
     this.#checkInLog(metadata);
     this.#saving = true;
     try {
-      const name = await this.#writeFile(metadata, paced(chunks, this.host.clock));
+      const name = await this.#writeFile(
+        metadata,
+        paced(chunks, { clock: this.host.clock, otherWrites: this.host.writes }),
+      );
       // A snapshot must not be ahead of the log on disk, lest a restart find a hole between the two.
       await this.host.settled();
       let adopted = false;

@@ -4,6 +4,7 @@
 
 import { type IAppendLog, isDwError } from '@datawarehouse/sdk';
 import { BackgroundWriter } from './background-writer.js';
+import { BulkFiles } from './bulk-files.js';
 import { groupNotOpen, journalDamaged, storageBusy, storageClosed, storageFailed } from './errors.js';
 import type { FileGroupStorage, GroupHost } from './file-group-storage.js';
 import {
@@ -102,8 +103,9 @@ export class FileNodeStorage implements NodeStorage {
       onFailed: (error) => void this.fail('freeing the journal', error),
     });
     this.#host = {
-      files: settings.files,
+      files: new BulkFiles(settings.files),
       clock: settings.clock,
+      writes: () => log.nextPosition,
       write: (changes) => this.#write(changes),
       settled: () => this.#lastWrite,
       inQueue: (writer, job) => this.#inQueue(writer, job),

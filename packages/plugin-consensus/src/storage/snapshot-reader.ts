@@ -2,6 +2,7 @@
 
 import { crc32 } from '@datawarehouse/sdk';
 import type { SnapshotMetadata } from '../raft/types.js';
+import type { SnapshotFiles } from './bulk-files.js';
 import { logDamaged, snapshotGone } from './errors.js';
 import {
   CHUNK_HEADER_BYTES,
@@ -18,7 +19,7 @@ import {
   metadataBytes,
   snapshotName,
 } from './snapshot-format.js';
-import type { StorageFile, StorageFiles } from './storage-files.js';
+import type { StorageFile } from './storage-files.js';
 import type { SnapshotSource } from './types.js';
 
 /**
@@ -26,7 +27,7 @@ import type { SnapshotSource } from './types.js';
  * @throws DwError `raft-snapshot-gone` when it was replaced before the first chunk was asked for, `raft-log-damaged`.
  */
 export async function* readSnapshotChunks(
-  files: StorageFiles,
+  files: SnapshotFiles,
   groupId: string,
   metadata: SnapshotMetadata,
 ): AsyncGenerator<Uint8Array, void> {
@@ -62,7 +63,7 @@ export async function* readSnapshotChunks(
 
 /** Checks that a snapshot's file is there, finished, and what it should be. @throws DwError `raft-log-damaged`. */
 export async function checkSnapshot(
-  files: StorageFiles,
+  files: SnapshotFiles,
   groupId: string,
   metadata: SnapshotMetadata,
 ): Promise<void> {
@@ -87,7 +88,7 @@ export async function checkSnapshot(
  * @throws DwError `raft-snapshot-gone`, `raft-log-damaged`.
  */
 export async function openSnapshotSource(
-  files: StorageFiles,
+  files: SnapshotFiles,
   groupId: string,
   metadata: SnapshotMetadata,
 ): Promise<SnapshotSource> {
@@ -149,7 +150,7 @@ async function readAt(
   return bytes;
 }
 
-async function openOrGone(files: StorageFiles, name: string, groupId: string): Promise<StorageFile> {
+async function openOrGone(files: SnapshotFiles, name: string, groupId: string): Promise<StorageFile> {
   try {
     return await files.openForReading(name);
   } catch (error) {

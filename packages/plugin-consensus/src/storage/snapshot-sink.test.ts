@@ -188,9 +188,20 @@ describe('a disk that fails', () => {
 
   it('leaves nothing that a later try would take as written', async () => {
     const part = await PartFile.open(new FailingSync(directory), 'g', metadata, source.shape);
-    for (let chunk = 0; chunk < chunkCount(source.shape.bytes); chunk++) await give(part, [chunk]);
-    await expect(part.finish()).rejects.toThrow('EIO');
-    await expect(part.finish()).rejects.toMatchObject({ code: 'raft-snapshot-chunk-refused' });
+    const all = Array.from({ length: chunkCount(source.shape.bytes) }, (_, chunk) => chunk);
+    await expect(give(part, all).then(() => part.finish())).rejects.toThrow('EIO');
+    await expect(give(part, all).then(() => part.finish())).rejects.toMatchObject({
+      code: 'raft-snapshot-chunk-refused',
+    });
+    await part.close();
+    expect(await readdir(directory)).toEqual([]);
+  });
+
+  it('is noticed also when nothing is written after the sync that failed', async () => {
+    const part = await PartFile.open(new FailingSync(directory), 'g', metadata, source.shape);
+    const written = give(part, [0]);
+    // The sync begins with the first chunk, and fails in the background.
+    await written.catch(() => undefined);
     await part.close();
     expect(await readdir(directory)).toEqual([]);
   });

@@ -3,6 +3,7 @@
 // and after a restart the file itself tells how far it got.
 
 import type { SnapshotMetadata } from '../raft/types.js';
+import type { SnapshotFiles } from './bulk-files.js';
 import { chunkRefused } from './errors.js';
 import {
   CHUNK_HEADER_BYTES,
@@ -18,8 +19,8 @@ import {
   partName,
   snapshotName,
 } from './snapshot-format.js';
-import { SYNC_EVERY_BYTES } from './snapshot-writer.js';
-import { type StorageFile, type StorageFiles, renameDurably, writeDurably } from './storage-files.js';
+import { SteadySync } from './steady-sync.js';
+import { type StorageFile, renameDurably, writeDurably } from './storage-files.js';
 
 /** How far ahead of the first missing chunk a chunk may come: bounds what is remembered beside the file. */
 export const MAX_CHUNKS_AHEAD = 256;
@@ -31,8 +32,7 @@ export class PartFile {
   readonly #crcs: number[] = [];
   /** CRCs of chunks that came before one that is missing. */
   readonly #ahead = new Map<number, number>();
-  #unsynced = 0;
-  #syncing: Promise<void> | undefined;
+  readonly #syncs: SteadySync;
   #closing: Promise<void> | undefined;
   readonly #working = new Set<Promise<void>>();
   /** Once the disk has refused a write or a sync, nothing of the file is to be taken as written. */
@@ -40,7 +40,7 @@ export class PartFile {
 
   /** Opens the file of an earlier try, if there is one, and begins anew otherwise. @throws what the disk throws. */
   static async open(
-    files: StorageFiles,
+    files: SnapshotFiles,
     groupId: string,
     metadata: SnapshotMetadata,
     shape: SnapshotShape,
@@ -64,7 +64,7 @@ export class PartFile {
   }
 
   private constructor(
-    private readonly files: StorageFiles,
+    private readonly files: SnapshotFiles,
     private readonly file: StorageFile,
     readonly name: string,
     private readonly groupId: string,
@@ -73,6 +73,7 @@ export class PartFile {
   ) {
     this.#head = encodeHead(groupId, metadata);
     this.#count = chunkCount(shape.bytes);
+    this.#syncs = new SteadySync(file);
   }
 
   /** The first chunk that is missing. */
@@ -94,7 +95,7 @@ export class PartFile {
     await this.#onDisk(async () => {
       await this.file.write([block], this.#offset(chunk));
       this.#note(chunk, crc);
-      await this.#syncSome(block.length);
+      await this.#syncs.wrote(block.length);
     });
   }
 
@@ -115,7 +116,7 @@ export class PartFile {
       );
     }
     await this.#onDisk(async () => {
-      await this.#syncing;
+      await this.#syncs.settled();
       await writeDurably(this.file, [encodeEnd(this.shape)], this.#endOffset());
     });
     await this.close();
@@ -131,8 +132,11 @@ export class PartFile {
   }
 
   async #close(): Promise<void> {
-    // A descriptor must not be closed, and given to another file, under a write.
+    // A descriptor must not be closed, and given to another file, under a write or a sync.
     await Promise.allSettled(this.#working);
+    await this.#syncs.settled().catch(() => {
+      this.#broken = true;
+    });
     await this.file.close();
     if (this.#broken) await this.files.remove(this.name);
   }
@@ -172,16 +176,6 @@ export class PartFile {
       this.#crcs.push(crcOfNext);
       crcOfNext = this.#ahead.get(this.next);
     }
-  }
-
-  /** One sync at a time, and whoever fills the next stretch waits for it: the disk's pace is the sender's. */
-  async #syncSome(bytes: number): Promise<void> {
-    this.#unsynced += bytes;
-    if (this.#unsynced < SYNC_EVERY_BYTES) return;
-    this.#unsynced = 0;
-    await this.#syncing;
-    this.#syncing = this.file.datasync();
-    await this.#syncing;
   }
 
   async #begin(): Promise<void> {

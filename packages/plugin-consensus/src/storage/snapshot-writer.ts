@@ -1,8 +1,9 @@
 // Writes a snapshot to a file of its own: under a temporary name, in checked chunks, synced, then renamed. Memory is
 // bounded by one chunk, whatever the source gives at a time.
 
-import { type Clock, crc32, nextTurn, SystemClock } from '@datawarehouse/sdk';
+import { crc32 } from '@datawarehouse/sdk';
 import type { SnapshotMetadata } from '../raft/types.js';
+import type { SnapshotFiles } from './bulk-files.js';
 import {
   MAX_CHUNK_BYTES,
   digestOf,
@@ -11,13 +12,8 @@ import {
   encodeHead,
   snapshotName,
 } from './snapshot-format.js';
-import { type StorageFile, type StorageFiles, renameDurably, writeDurably } from './storage-files.js';
-
-/**
- * Bytes after which a long file is synced while it is written. One sync of a gigabyte at the end would hold up every
- * write of the journal behind it on the same disk.
- */
-export const SYNC_EVERY_BYTES = 8 * 1024 * 1_024;
+import { SteadySync } from './steady-sync.js';
+import { type StorageFile, renameDurably, writeDurably } from './storage-files.js';
 
 let temporaryNames = 0;
 
@@ -28,7 +24,7 @@ let temporaryNames = 0;
  * @throws what the source, the disk or `aborted` throws.
  */
 export async function writeSnapshot(
-  files: StorageFiles,
+  files: SnapshotFiles,
   groupId: string,
   metadata: SnapshotMetadata,
   chunks: AsyncIterator<Uint8Array>,
@@ -36,14 +32,17 @@ export async function writeSnapshot(
 ): Promise<string> {
   const name = snapshotName(groupId, metadata);
   const temporary = `${name}.${++temporaryNames}.tmp`;
-  // It may be rejected while nobody races with it.
-  aborted.catch(() => undefined);
+  const next = untilAborted(chunks, aborted);
   let finished = false;
   try {
     const file = await files.create(temporary);
+    const syncs = new SteadySync(file);
     try {
-      await new SnapshotBody(file).write(encodeHead(groupId, metadata), chunks, aborted);
+      await new SnapshotBody(file, syncs).write(encodeHead(groupId, metadata), next);
     } finally {
+      // A descriptor must not be closed, and given to another file, under a sync. How that one ends changes nothing: either
+      // it was asked before the end was written, or the file is about to be removed.
+      await syncs.settled().catch(() => undefined);
       await file.close();
     }
     await renameDurably(files, temporary, name);
@@ -58,6 +57,28 @@ export async function writeSnapshot(
   }
 }
 
+/**
+ * The source's chunks one by one, until the writing is given up. One listener for all of them: a race with `aborted` for
+ * each would keep every chunk in memory for as long as that promise is pending.
+ */
+function untilAborted(
+  chunks: AsyncIterator<Uint8Array>,
+  aborted: Promise<never>,
+): () => Promise<IteratorResult<Uint8Array>> {
+  let reason: { readonly error: unknown } | undefined;
+  let giveUp: ((error: unknown) => void) | undefined;
+  aborted.catch((error: unknown) => {
+    reason = { error };
+    giveUp?.(error);
+  });
+  return () =>
+    new Promise((resolve, reject) => {
+      giveUp = reject;
+      if (reason === undefined) chunks.next().then(resolve, reject);
+      else reject(reason.error);
+    });
+}
+
 /** The source's chunks, gathered into blocks of a size that suits the disk. */
 class SnapshotBody {
   readonly #crcs: number[] = [];
@@ -65,21 +86,20 @@ class SnapshotBody {
   #filled = 0;
   #bytes = 0;
   #offset = 0;
-  #unsynced = 0;
   /** What goes to the disk with the next write: the head, a block, and the end of a small snapshot are one. */
   #waiting: Buffer[] = [];
 
-  constructor(private readonly file: StorageFile) {}
+  constructor(
+    private readonly file: StorageFile,
+    private readonly syncs: SteadySync,
+  ) {}
 
   /** Writes all of it. On disk on return. */
-  async write(head: Buffer, chunks: AsyncIterator<Uint8Array>, aborted: Promise<never>): Promise<void> {
+  async write(head: Buffer, next: () => Promise<IteratorResult<Uint8Array>>): Promise<void> {
     this.#waiting.push(head);
-    for (;;) {
-      const next = await Promise.race([chunks.next(), aborted]);
-      if (next.done === true) break;
-      await this.#add(next.value);
-    }
+    for (let found = await next(); found.done !== true; found = await next()) await this.#add(found.value);
     if (this.#filled > 0) this.#seal();
+    await this.syncs.settled();
     this.#waiting.push(encodeEnd({ bytes: this.#bytes, digest: digestOf(this.#crcs) }));
     await writeDurably(this.file, this.#waiting, this.#offset);
   }
@@ -98,15 +118,12 @@ class SnapshotBody {
     this.#seal();
     const pieces = this.#waiting;
     this.#waiting = [];
-    if (this.#unsynced < SYNC_EVERY_BYTES) {
-      await this.file.write(pieces, this.#offset);
-    } else {
-      this.#unsynced = 0;
-      await writeDurably(this.file, pieces, this.#offset);
-    }
+    await this.file.write(pieces, this.#offset);
     for (const piece of pieces) this.#offset += piece.length;
+    const written = this.#filled;
     // Written, so that the block takes the next bytes.
     this.#filled = 0;
+    await this.syncs.wrote(written);
   }
 
   /** Has the block go to the disk with the next write. */
@@ -115,26 +132,6 @@ class SnapshotBody {
     const crc = crc32(block);
     this.#crcs.push(crc);
     this.#bytes += block.length;
-    this.#unsynced += block.length;
     this.#waiting.push(encodeChunkHeader(block.length, crc), block);
-  }
-}
-
-/** Bytes taken from a source before the event loop goes round, and for how many a chunk counts at least. */
-const TURN_BYTES = 64 * 1024;
-const LEAST_CHUNK_BYTES = 16 * 1024;
-
-/** Takes the chunks of a synchronous source, with the event loop free between them: all but the smallest one by one. */
-export async function* paced(
-  chunks: Iterable<Uint8Array>,
-  clock: Clock = new SystemClock(false),
-): AsyncGenerator<Uint8Array, void> {
-  let taken = 0;
-  for (const chunk of chunks) {
-    yield chunk;
-    taken += Math.max(chunk.byteLength, LEAST_CHUNK_BYTES);
-    if (taken < TURN_BYTES) continue;
-    taken = 0;
-    await nextTurn(clock);
   }
 }

@@ -3,13 +3,16 @@
 import { chmod, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { isDwError } from '@datawarehouse/sdk';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { SystemClock, isDwError, nextTurn } from '@datawarehouse/sdk';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { SnapshotMetadata } from '../raft/types.js';
 import { NodeStorageFiles } from './node-storage-files.js';
 import { parseSnapshotName, snapshotName } from './snapshot-format.js';
 import { checkSnapshot, readSnapshotChunks } from './snapshot-reader.js';
-import { paced, writeSnapshot } from './snapshot-writer.js';
+import { paced } from './snapshot-pace.js';
+import { writeSnapshot } from './snapshot-writer.js';
 import { TEST_CONF } from './testing/storage-model.js';
 
 const metadata: SnapshotMetadata = { index: 42, term: 3, conf: TEST_CONF };
@@ -68,6 +71,23 @@ it('is given up when it is to be, though its source hangs', async () => {
   giveUp?.(new Error('closing'));
   await expect(written).rejects.toThrow('closing');
   expect(await readdir(directory)).toEqual([]);
+});
+
+it('lets go of chunks that are written, though it may still be given up', async () => {
+  setFlagsFromString('--expose-gc');
+  const gc = runInNewContext('gc') as () => void;
+  const chunks: WeakRef<Uint8Array>[] = [];
+  async function* source(): AsyncGenerator<Uint8Array> {
+    for (let n = 0; n < 50; n++) {
+      const chunk = Buffer.alloc(100_000, n);
+      chunks.push(new WeakRef(chunk));
+      yield chunk;
+      await nextTurn(new SystemClock());
+    }
+    gc();
+    expect(chunks.filter((chunk) => chunk.deref() !== undefined).length).toBeLessThan(10);
+  }
+  await writeSnapshot(files, 'g', metadata, source(), never);
 });
 
 describe('damage is named', () => {

@@ -80,7 +80,11 @@ export async function writeDurably(
 }
 
 /** Gives a file another name, atomically; durable on return, with all changes to names before it. */
-export async function renameDurably(files: StorageFiles, from: string, to: string): Promise<void> {
+export async function renameDurably(
+  files: Pick<StorageFiles, 'rename' | 'renameDurably' | 'syncDirectory'>,
+  from: string,
+  to: string,
+): Promise<void> {
   if (files.renameDurably !== undefined) return files.renameDurably(from, to);
   await files.rename(from, to);
   await files.syncDirectory();

@@ -2,10 +2,9 @@
 // and their counts and hash, which the reader compares with what it has built.
 
 import { ByteReader } from '../../codec/byte-reader.js';
-import { ByteWriter } from '../../codec/byte-writer.js';
 import { snapshotDamaged } from '../../errors.js';
 import { readOutcome, writeOutcome } from '../outcome.js';
-import { BlockReader, block, blocksOf } from '../snapshot-blocks.js';
+import { BlockReader, block, blockWriter, blocksOf } from '../snapshot-blocks.js';
 import type { HashPair } from '../state-hash.js';
 import { addHash } from '../state-hash.js';
 import { MAX_IDEMPOTENCY_KEY_BYTES } from './command-header.js';
@@ -47,11 +46,10 @@ function* write(
   hash: HashPair,
   machine: MachinePart,
 ): Generator<Uint8Array> {
-  const header = new ByteWriter(16);
-  header.u8(HEADER);
+  const header = blockWriter(HEADER, 16);
   header.u8(FORMAT_VERSION);
   header.u8(MACHINE_PARTS.indexOf(machine));
-  yield* block(header);
+  yield block(header);
   yield* blocksOf(SESSIONS, sessions.records(), (writer, session) => {
     writer.varint(session.id);
     writer.varint(session.lastUsed);
@@ -69,13 +67,12 @@ function* write(
     writer.varint(lastUsed);
     writeOutcome(writer, outcome);
   });
-  const end = new ByteWriter(32);
-  end.u8(END);
+  const end = blockWriter(END, 32);
   end.varint(sessions.size);
   end.varint(keys.size);
   end.u32(hash.a);
   end.u32(hash.b);
-  yield* block(end);
+  yield block(end);
 }
 
 /** Reads the group's part from chunks cut anywhere. All methods throw DwError `snapshot-damaged`. */
