@@ -13,18 +13,23 @@ export function quantiles(latencies) {
   return { count: sorted.length, p50: at(0.5), p99: at(0.99), max: sorted.at(-1) ?? NaN };
 }
 
-/** Begins the load. `window` resolves with the latencies of the puts that were due while `work` ran. */
+/**
+ * Begins the load. `window` resolves with the latencies of the puts that were due while `work` ran, and how many a second
+ * that was. What was due before a window and is late by then, is not made up for in it: it is no doing of that window.
+ */
 export async function startPaced(endpoints, { callers, perSecond }) {
   const client = await connect({ endpoints });
   const value = randomBytes(VALUE_BYTES);
   const every = (1_000 * callers) / perSecond;
   let stopping = false;
   let sample;
+  let windowFrom = 0;
   let failures = 0;
   const began = performance.now();
   const caller = async (at) => {
     let turn = at * 7_919;
     for (let due = began + (every * at) / callers; !stopping; due += every) {
+      if (due < windowFrom) due = windowFrom + (every * at) / callers;
       const early = due - performance.now();
       if (early > 0) await new Promise((resolve) => setTimeout(resolve, early));
       // A timer that fires late is this process's doing; a caller that was still waiting is the nodes'.
@@ -45,10 +50,12 @@ export async function startPaced(endpoints, { callers, perSecond }) {
     failures: () => failures,
     window: async (work) => {
       const mine = [];
+      const from = performance.now();
+      windowFrom = from;
       sample = mine;
       const value = await work();
       sample = undefined;
-      return { latencies: mine, value };
+      return { latencies: mine, value, perSecond: (1_000 * mine.length) / (performance.now() - from) };
     },
     stop: async () => {
       stopping = true;

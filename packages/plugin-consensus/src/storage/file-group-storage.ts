@@ -1,7 +1,7 @@
 // One group of a node's storage: its view for reads, its snapshots, and the queue of durable changes that the node's
 // background writer brings into segment files. See group-writer.ts for that half.
 
-import type { Clock, IRaftLogStore } from '@datawarehouse/sdk';
+import type { IRaftLogStore } from '@datawarehouse/sdk';
 import type { ConfState, Entry, HardState, Snapshot, SnapshotMetadata } from '../raft/types.js';
 import type { SnapshotFiles } from './bulk-files.js';
 import { groupNotOpen, snapshotBusy, snapshotGone, snapshotMisplaced, snapshotNotWritten } from './errors.js';
@@ -13,7 +13,7 @@ import type { LogChange } from './log-change.js';
 import { type SnapshotShape, snapshotName } from './snapshot-format.js';
 import { openSnapshotSource, readSnapshotChunks } from './snapshot-reader.js';
 import { PartFile } from './snapshot-sink.js';
-import { paced } from './snapshot-pace.js';
+import { type PaceSource, paced } from './snapshot-pace.js';
 import { writeSnapshot } from './snapshot-writer.js';
 import type { GroupDamage, GroupStorage, SnapshotSink, SnapshotSource } from './types.js';
 
@@ -25,9 +25,8 @@ const MAX_RECEIVED = 2;
 export interface GroupHost {
   /** Where snapshots are. */
   readonly files: SnapshotFiles;
-  readonly clock: Clock;
-  /** A number that changes with each write to the node's journal. */
-  readonly writes: () => number;
+  /** What the writing of snapshots goes by: the writes to the node's journal. */
+  readonly pace: PaceSource;
   /** As `NodeStorage.write`. */
   readonly write: (changes: readonly LogChange[]) => Promise<void>;
   /** Resolves when every change handed over so far is durable and queued for its group's writer. */
@@ -111,10 +110,7 @@ export class FileGroupStorage implements GroupStorage {
     this.#checkInLog(metadata);
     this.#saving = true;
     try {
-      const name = await this.#writeFile(
-        metadata,
-        paced(chunks, { clock: this.host.clock, otherWrites: this.host.writes }),
-      );
+      const name = await this.#writeFile(metadata, paced(chunks, this.host.pace));
       // A snapshot must not be ahead of the log on disk, lest a restart find a hole between the two.
       await this.host.settled();
       let adopted = false;

@@ -104,8 +104,7 @@ export class FileNodeStorage implements NodeStorage {
     });
     this.#host = {
       files: new BulkFiles(settings.files),
-      clock: settings.clock,
-      writes: () => log.nextPosition,
+      pace: { clock: settings.clock, otherWrites: () => log.nextPosition },
       write: (changes) => this.#write(changes),
       settled: () => this.#lastWrite,
       inQueue: (writer, job) => this.#inQueue(writer, job),

@@ -14,7 +14,7 @@ export const REST_FACTOR = 3;
 /** Shortest rest while others write, ms: bounds the rate to some 30 MB/s on a disk that takes everything at once. */
 export const MIN_REST_MS = 2;
 /** Longest rest, ms: a disk that stalls once must not put the snapshot off for ever. */
-export const MAX_REST_MS = 50;
+export const MAX_REST_MS = 20;
 
 /** What the pace goes by. */
 export interface PaceSource {
