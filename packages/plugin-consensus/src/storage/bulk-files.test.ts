@@ -3,7 +3,7 @@
 import { settle } from '@datawarehouse/sdk/testing';
 import { expect, it } from 'vitest';
 import { BULK_CALLS, BulkFiles } from './bulk-files.js';
-import type { StorageFile, StorageFiles } from './storage-files.js';
+import type { StorageFile } from './storage-files.js';
 
 /** Calls to the disk that are under way, by name. */
 class HeldDisk {
@@ -39,7 +39,7 @@ it('has no more calls of all files under way than leave the journal its threads'
     create: make,
     openForReading: make,
     openForWriting: make,
-  } as never as StorageFiles);
+  } as never);
   const [written, read, resumed] = [
     await files.create('a'),
     await files.openForReading('b'),
