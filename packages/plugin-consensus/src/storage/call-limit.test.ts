@@ -32,6 +32,11 @@ it('has only so many calls under way, and lets the others through in the order i
   all[1]?.end();
   await settle();
   expect(begun).toEqual([0, 1, 2]);
+  // A place that was handed on is not free for one that comes now.
+  const later = calls(limit, 1);
+  await settle();
+  expect(later.begun).toEqual([]);
+  for (const { end } of later.all) end();
   for (const { end } of all) end();
   await Promise.all(all.map(({ result }) => result));
   expect(begun).toEqual([0, 1, 2, 3, 4]);
