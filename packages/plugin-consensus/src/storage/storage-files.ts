@@ -8,7 +8,7 @@ export interface StorageFile {
   /** Writes all pieces one after another at `offset`. On disk only after {@link datasync}. */
   write(pieces: readonly Uint8Array[], offset: number): Promise<void>;
   /** As `write` and then {@link datasync}, where a file has that as one call. Asked for by {@link writeDurably}. */
-  readonly writeDurably?: (pieces: readonly Uint8Array[], offset: number) => Promise<void>;
+  readonly writeDurably?: ((pieces: readonly Uint8Array[], offset: number) => Promise<void>) | undefined;
   /** Reads until `target` is full or the file ends. @returns how many bytes. */
   read(target: Uint8Array, offset: number): Promise<number>;
   /** As `read`, without a trip through the event loop: for bytes that are most likely in memory. */
@@ -42,7 +42,7 @@ export interface StorageFiles {
   /** Gives a file another name, atomically; durable after {@link syncDirectory}. */
   rename(from: string, to: string): Promise<void>;
   /** As `rename` and then {@link syncDirectory}, where that is one call. Asked for by {@link renameDurably}. */
-  readonly renameDurably?: (from: string, to: string) => Promise<void>;
+  readonly renameDurably?: ((from: string, to: string) => Promise<void>) | undefined;
   /** As {@link replaceFile}, which asks for it, where that is one call. */
   readonly replace?: (name: string, content: Uint8Array) => Promise<void>;
   /** Removes a file; nothing happens when it is not there. Durable after {@link syncDirectory}. */
