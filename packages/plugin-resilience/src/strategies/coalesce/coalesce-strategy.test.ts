@@ -1,10 +1,11 @@
+import { nextTurn } from '@datawarehouse/sdk';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { TimeoutStrategy } from '../timeout/timeout-strategy.js';
 import { TIMEOUT_OPTIONS } from '../timeout/timeout-options.js';
 import { optionsOf } from '../row.test.kit.js';
 import { HeldCall, StrategyBench, hold, turns } from '../strategy-bench.test.kit.js';
-import { CoalesceStrategy, MAX_CALLERS, MAX_RUNS } from './coalesce-strategy.js';
+import { CoalesceStrategy, MAX_ANSWERED_PER_TURN, MAX_CALLERS, MAX_RUNS } from './coalesce-strategy.js';
 
 function coalesceOf(dryRun = false) {
   const bench = new StrategyBench();
@@ -44,6 +45,28 @@ describe('equal calls', () => {
       { status: 'rejected', reason: error },
     ]);
     expect((results[0] as PromiseRejectedResult).reason).toBe(error);
+  });
+
+  it('of thousands of callers are answered in order, a slice in each turn, but those that were given up meanwhile', async () => {
+    const { bench, coalesce, call } = coalesceOf();
+    const answered: number[] = [];
+    const calls = Array.from({ length: 3_000 }, (_, n) => {
+      const held = call();
+      void held.done.then(() => answered.push(n));
+      return held;
+    });
+    calls[0]?.finish('all');
+    await turns(100);
+    expect(answered.length).toBe(MAX_ANSWERED_PER_TURN);
+    expect(bench.idle()).toBe(false);
+    for (const given of calls.slice(2_000, 2_500)) given.cancel();
+    for (let n = 0; n < 4; n++) await nextTurn(bench.clock);
+    await turns();
+    expect(calls.filter(({ outcome }) => outcome === 'succeeded').length).toBe(2_500);
+    expect(calls.every(({ settled }) => settled === 1)).toBe(true);
+    expect(answered.slice(0, 1_024).every((n, at) => n === at)).toBe(true);
+    expect(coalesce.counters()).toMatchObject({ underWay: 0, callers: 0 });
+    expect(bench.idle()).toBe(true);
   });
 
   it('are those with the same identity, or the same key if there is none, of one key', async () => {
