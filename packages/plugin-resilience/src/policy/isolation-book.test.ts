@@ -54,6 +54,32 @@ describe('what is isolated by hand', () => {
     expect(await store.listAsync('dw://')).toEqual([]);
   });
 
+  it('is reset also when its breaker went with a change of the policy, and is not isolated after a restart', async () => {
+    const { book, service, store } = setUp();
+    await book.isolate('db', 'a', 'broken', 'http');
+    service.set(readPolicyDocument({ name: 'db', strategies: [] }));
+    await expect(book.reset('db', 'b', 'mended', 'http')).rejects.toMatchObject({
+      code: 'policy-has-no-breaker',
+    });
+    await book.reset('db', 'a', 'mended', 'http');
+    expect(await store.listAsync('dw://')).toEqual([]);
+  });
+
+  it('is taken from the disk as it was kept, and nothing else is', async () => {
+    const whole = { reason: 'broken', by: 'http', at: 0 };
+    for (const kept of ['null', '7', '{}', '{"keys":{"a":null}}', '{"keys":{},"all":{"reason":7}}', '{']) {
+      const { book, store, logs, stateOf } = setUp();
+      await store.writeAsync('dw://plugins/p/isolations/db', Buffer.from(kept));
+      await store.writeAsync(
+        'dw://plugins/p/isolations/plain',
+        Buffer.from(JSON.stringify({ keys: { a: whole, b: 1 } })),
+      );
+      await book.restore();
+      expect(stateOf('a')).toBe('closed');
+      expect(logs.filter(({ level }) => level === 'error')).toHaveLength(2);
+    }
+  });
+
   it('is forgotten with its policy', async () => {
     const { book, store } = setUp();
     await book.isolate('db', undefined, 'broken', 'http');

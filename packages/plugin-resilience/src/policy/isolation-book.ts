@@ -2,7 +2,7 @@
 // does not call what an operator has taken out of use. Kept for each policy: whether all its keys are isolated, and which
 // single ones. A single key that is reset while all are isolated is isolated again after a restart.
 
-import { errorMessage } from '@datawarehouse/sdk';
+import { errorMessage, isDwError } from '@datawarehouse/sdk';
 import type { IPersistentBackingStore, Logger } from '@datawarehouse/sdk';
 import { isolationsExhausted, orderNotKept } from '../errors.js';
 import type { ResilienceService } from './resilience-service.js';
@@ -51,7 +51,7 @@ export class IsolationBook {
       if (bytes === null) continue;
       const name = place.slice(path('').length);
       try {
-        const kept = JSON.parse(Buffer.from(bytes).toString('utf8')) as Kept;
+        const kept = readKept(bytes);
         if (kept.all !== undefined) service.isolate(name, undefined, kept.all.reason);
         for (const [key, { reason }] of Object.entries(kept.keys)) service.isolate(name, key, reason);
         this.byName.set(name, kept);
@@ -91,9 +91,15 @@ export class IsolationBook {
   /** Closes the breakers of a key or of all keys. @throws as {@link isolate}; DwError `resilience-key-unknown`. */
   reset(name: string, key: string | undefined, reason: string, by: string): Promise<void> {
     return this.turns.run(async () => {
-      this.options.service.reset(name, key, reason);
-      this.options.log.warn({ policy: name, key, reason, by }, `policy ${name}: reset by ${by}: ${reason}`);
       const kept = this.byName.get(name);
+      const isKept = kept !== undefined && (key === undefined || Object.hasOwn(kept.keys, key));
+      try {
+        this.options.service.reset(name, key, reason);
+      } catch (thrown) {
+        // Its breaker went with a change of the policy. What is kept of it goes, or it would be isolated after a restart.
+        if (!isKept || !isBreakerGone(thrown)) throw thrown;
+      }
+      this.options.log.warn({ policy: name, key, reason, by }, `policy ${name}: reset by ${by}: ${reason}`);
       if (kept === undefined) return;
       if (key === undefined) await this.keep(name, NOTHING);
       else {
@@ -122,4 +128,23 @@ export class IsolationBook {
     if (isEmpty) this.byName.delete(name);
     else this.byName.set(name, kept);
   }
+}
+
+function isBreakerGone(thrown: unknown): boolean {
+  return isDwError(thrown, 'resilience-key-unknown') || isDwError(thrown, 'policy-has-no-breaker');
+}
+
+/** What was kept of a policy, from the disk. @throws when it is anything else. */
+function readKept(bytes: Uint8Array): Kept {
+  const kept = JSON.parse(Buffer.from(bytes).toString('utf8')) as Partial<Kept> | null;
+  const keys = kept?.keys;
+  if (typeof keys !== 'object' || keys === null || Object.keys(keys).length > MAX_KEYS) {
+    throw new Error(`it must hold at most ${MAX_KEYS} keys by name`);
+  }
+  const all = kept?.all === undefined ? [] : [kept.all];
+  for (const isolation of [...all, ...Object.values(keys)] as (Partial<Isolation> | null)[]) {
+    if (typeof isolation?.reason !== 'string')
+      throw new Error('an isolation must have a reason that is text');
+  }
+  return kept as Kept;
 }
