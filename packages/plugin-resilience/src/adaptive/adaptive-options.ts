@@ -33,11 +33,29 @@ export const ADAPTIVE_OPTIONS = Type.Object(
     latencyRise: factor(0.15, 0, 10, 'rise of the average P99 that lowers concurrency'),
     concurrencyUp: factor(1.15, 1, 10, 'factor of concurrency when latency fell; rounded up'),
     concurrencyDown: factor(0.85, 0.1, 1, 'factor of concurrency when latency rose; rounded down'),
-    minConcurrency: whole(2, 1, 1_000_000, 'lowest concurrency'),
-    maxConcurrency: whole(512, 1, 1_000_000, 'highest concurrency'),
+    minConcurrency: whole(2, 1, 100_000, 'lowest concurrency'),
+    maxConcurrency: whole(512, 1, 100_000, 'highest concurrency; no bulkhead may have more'),
   },
   { additionalProperties: false },
 );
 
 /** How thresholds move by themselves. */
 export type AdaptiveOptions = Static<typeof ADAPTIVE_OPTIONS>;
+
+/** Options of which the first must not be above the second: between them a threshold moves, or stays. */
+const ORDERED = [
+  ['healthyErrorRate', 'criticalErrorRate'],
+  ['minFailures', 'maxFailures'],
+  ['fastRecoveryMs', 'slowRecoveryMs'],
+  ['minBreakMs', 'maxBreakMs'],
+  ['minConcurrency', 'maxConcurrency'],
+] as const;
+
+/** What is wrong with options that are each within their bounds. */
+export function adaptiveProblems(options: AdaptiveOptions): readonly string[] {
+  return ORDERED.flatMap(([low, high]) =>
+    options[low] > options[high]
+      ? [`adaptive.${low} must not be above adaptive.${high}: ${options[low]} is above ${options[high]}`]
+      : [],
+  );
+}

@@ -112,6 +112,11 @@ describe('a policy document', () => {
       expect.stringContaining('adaptive.every is not a known field'),
       'adaptive.intervalMs must be a whole number from 1000 to 3600000, not 1',
     ]);
+    const crossed = { minConcurrency: 20, maxConcurrency: 10, healthyErrorRate: 0.5 };
+    expect(problemsOf({ name: 'x', strategies: [], adaptive: crossed })).toEqual([
+      'adaptive.healthyErrorRate must not be above adaptive.criticalErrorRate: 0.5 is above 0.05',
+      'adaptive.minConcurrency must not be above adaptive.maxConcurrency: 20 is above 10',
+    ]);
     expect(problemsOf({ name: 'x', strategies: [], adaptive: 'yes' })).toEqual([
       'adaptive must be a boolean or an object, not "yes"',
     ]);

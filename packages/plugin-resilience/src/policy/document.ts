@@ -2,7 +2,7 @@
 // and with every default filled in; nothing behind this file looks at a document that was not read by it.
 
 import { Type, errorMessage } from '@datawarehouse/sdk';
-import { ADAPTIVE_OPTIONS } from '../adaptive/adaptive-options.js';
+import { ADAPTIVE_OPTIONS, adaptiveProblems } from '../adaptive/adaptive-options.js';
 import type { AdaptiveOptions } from '../adaptive/adaptive-options.js';
 import type { StrategyType } from '../engine/layer.js';
 import type { StrategyOptions } from '../engine/strategy.js';
@@ -57,7 +57,10 @@ export function readAdaptive(given: unknown, called = NAMELESS): AdaptiveOptions
   const options = typeof given === 'boolean' ? { enabled: given } : given;
   const checked = checkValue(ADAPTIVE, options, 'adaptive');
   if (!checked.ok) throw policyInvalid(called, checked.problems);
-  return checked.value as AdaptiveOptions;
+  const read = checked.value as AdaptiveOptions;
+  const problems = adaptiveProblems(read);
+  if (problems.length > 0) throw policyInvalid(called, problems);
+  return read;
 }
 
 const FRAME = Type.Object(
@@ -94,7 +97,7 @@ export function readPolicyDocument(
   const { adaptive: asked, ...rest } = frame.value as Readonly<Record<string, unknown>> & {
     readonly name: string;
   };
-  const adaptive = readAdaptive(asked);
+  const adaptive = readAdaptive(asked, rest.name);
   return deepFreeze({ ...rest, ...(adaptive === undefined ? {} : { adaptive }), strategies });
 }
 
