@@ -5,6 +5,7 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { nodeDidNotStart } from '../errors.js';
+import { nodeFlags } from '../young-generation.js';
 import type { LocalNode } from './cluster-file.js';
 import { RotatingLog } from './rotating-log.js';
 
@@ -80,7 +81,7 @@ export class NodeSupervisor {
     const child = spawn(
       process.execPath,
       [
-        ...process.execArgv,
+        ...nodeFlags(process.execArgv, process.env['NODE_OPTIONS']),
         SCRIPT,
         'start',
         '--supervised',
