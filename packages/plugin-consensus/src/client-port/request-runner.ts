@@ -4,6 +4,7 @@
 import type { DwError } from '@datawarehouse/sdk';
 import { errorMessage, isDwError } from '@datawarehouse/sdk';
 import type { ClientOperation, ClientRequest, ListedKey, ReadMode } from '@datawarehouse/sdk/client-protocol';
+import { ByteWriter } from '../codec/byte-writer.js';
 import type { EntryKind } from '../engine/entry-envelope.js';
 import type { ProposalResult } from '../engine/proposal.js';
 import {
@@ -17,10 +18,10 @@ import {
   versionMismatch,
 } from '../errors.js';
 import { refusalOf } from '../groups/command-identity.js';
-import { encodeCommand } from '../state/command.js';
+import { COMMAND_ROOM, encodeCommand, writeCommand } from '../state/command.js';
 import { MAX_KEYS_PER_GROUP } from '../state/key-value-state.js';
 import type { Outcome } from '../state/outcome.js';
-import { encodeSessionCommand, encodeSessionId } from '../state/sessions/command-header.js';
+import { SESSION_PLACE_BYTES, encodeSessionId, writeSessionPlace } from '../state/sessions/command-header.js';
 import type { ClientBackend, StoredValue } from './client-backend.js';
 import { operationUnknown } from './errors.js';
 import type { ChangeSink } from './watch-stream.js';
@@ -110,12 +111,17 @@ export class RequestRunner {
     const value = write.op === 'put' ? write.value : undefined;
     if (value !== undefined && value.length > maxValueBytes) throw valueTooLarge(value.length, maxValueBytes);
     const { session } = write;
-    const command = encodeCommand(write.op, write.key, value, write.condition);
     if (session === undefined) {
-      return this.propose({ group, kind: 'command', data: command, repeatable: false, write }, attempt);
+      const data = encodeCommand(write.op, write.key, value, write.condition);
+      return this.propose({ group, kind: 'command', data, repeatable: false, write }, attempt);
     }
+    // Hot path: place and command go into one buffer.
     const place = { session: session.id, sequence: session.sequence, lowestWanted: session.lowestOpen };
-    const data = encodeSessionCommand(place, command);
+    const bytes = SESSION_PLACE_BYTES + write.key.length + (value?.length ?? 0) + COMMAND_ROOM;
+    const writer = new ByteWriter(bytes);
+    writeSessionPlace(writer, place);
+    writeCommand(writer, write.op, write.key, value, write.condition);
+    const data = writer.finish();
     return this.propose({ group, kind: 'session-command', data, repeatable: true, write }, attempt);
   }
 

@@ -57,7 +57,7 @@ export function decodeEnvelope(bytes: Uint8Array): EntryEnvelope {
   return {
     kind: KINDS[kind] as EntryKind,
     proposalId: reader.varint(),
-    proposer: reader.text(MAX_NODE_ID_BYTES),
+    proposer: reader.name(MAX_NODE_ID_BYTES),
     time: reader.f64(),
     data: reader.rest(),
   };

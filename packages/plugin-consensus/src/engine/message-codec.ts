@@ -136,7 +136,7 @@ export function decodeFrame(bytes: Uint8Array, from: string, to: string): GroupM
 }
 
 function readMessage(reader: ByteReader, from: string, to: string): GroupMessage {
-  const groupId = reader.text(MAX_ID_BYTES);
+  const groupId = reader.name(MAX_ID_BYTES);
   const code = reader.u8();
   const type = TYPES.get(code);
   if (type === undefined) throw malformed(WHAT, `there is no message type ${code}`);

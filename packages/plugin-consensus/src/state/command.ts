@@ -7,6 +7,9 @@ import { malformed } from '../errors.js';
 /** Longest key in UTF-8 bytes. */
 export const MAX_KEY_BYTES = 1_024;
 
+/** Bytes of a command besides its key and value, and some more for a key that is not ASCII. */
+export const COMMAND_ROOM = 64;
+
 const OP_PUT = 1;
 const OP_DELETE = 2;
 const IF_VERSION = 1;
@@ -28,13 +31,24 @@ export function encodeCommand(
   value: Uint8Array | undefined,
   condition: WriteCondition,
 ): Buffer {
-  const writer = new ByteWriter(key.length + (value?.length ?? 0) + 64);
+  const writer = new ByteWriter(key.length + (value?.length ?? 0) + COMMAND_ROOM);
+  writeCommand(writer, op, key, value, condition);
+  return writer.finish();
+}
+
+/** Writes what {@link encodeCommand} gives behind what is there already. */
+export function writeCommand(
+  writer: ByteWriter,
+  op: 'put' | 'delete',
+  key: string,
+  value: Uint8Array | undefined,
+  condition: WriteCondition,
+): void {
   writer.u8(op === 'put' ? OP_PUT : OP_DELETE);
   writer.u8(typeof condition === 'number' ? IF_VERSION : condition === 'absent' ? IF_ABSENT : 0);
   writer.text(key);
   if (typeof condition === 'number') writer.varint(condition);
   if (value !== undefined) writer.raw(value);
-  return writer.finish();
 }
 
 /** The key a command is about, without decoding the rest. @throws DwError `frame-malformed`. */

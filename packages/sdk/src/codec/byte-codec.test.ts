@@ -37,6 +37,28 @@ describe('the byte codec', () => {
     );
   });
 
+  it('reads names as it reads texts, the first time and any other', () => {
+    const ids = fc.oneof(
+      fc.string({ unit: 'binary', maxLength: 80 }),
+      fc.constantFrom('n1', 'n2', 'kv-0', 'kv-1'),
+    );
+    fc.assert(
+      fc.property(fc.array(ids, { maxLength: 60 }), (given) => {
+        const writer = new ByteWriter(1);
+        for (const text of given) writer.text(text);
+        const bytes = writer.finish();
+        const texts = new ByteReader(bytes, 'test');
+        const reader = new ByteReader(bytes, 'test');
+        for (const _ of given) expect(reader.name(10_000)).toBe(texts.text(10_000));
+        reader.end();
+        // A name that was read does not change with the bytes that it was read from.
+        const before = new ByteReader(Buffer.from(bytes), 'test');
+        bytes.fill(0x41);
+        for (const text of given) expect(before.name(10_000)).toBe(Buffer.from(text).toString());
+      }),
+    );
+  });
+
   it('refuses a length beyond the bound, a cut text, and bytes too many', () => {
     const writer = new ByteWriter();
     writer.text('hello');
@@ -51,6 +73,8 @@ describe('the byte codec', () => {
     };
     expect(refused(() => new ByteReader(bytes, 'test').text(4))).toBe(true);
     expect(refused(() => new ByteReader(bytes.subarray(0, 3), 'test').text(5))).toBe(true);
+    expect(refused(() => new ByteReader(bytes, 'test').name(4))).toBe(true);
+    expect(refused(() => new ByteReader(bytes.subarray(0, 3), 'test').name(5))).toBe(true);
     expect(refused(() => new ByteReader(bytes, 'test').end())).toBe(true);
     expect(refused(() => new ByteReader(new Uint8Array(9).fill(0xff), 'test').varint())).toBe(true);
   });

@@ -10,6 +10,8 @@ import type { SessionCommand } from './session-table.js';
 export const MAX_IDEMPOTENCY_KEY_LENGTH = 128;
 /** Characters are at most three UTF-8 bytes for each UTF-16 code unit. */
 export const MAX_IDEMPOTENCY_KEY_BYTES = MAX_IDEMPOTENCY_KEY_LENGTH * 3;
+/** Longest place of a command in a session, in bytes. */
+export const SESSION_PLACE_BYTES = 24;
 const FINGERPRINT_BYTES = 16;
 const SESSION_WHAT = 'a command of a session';
 const KEYED_WHAT = 'a command with an idempotency key';
@@ -22,12 +24,17 @@ export interface HeadedCommand<H> {
 
 /** A command with its place in a session, as bytes. */
 export function encodeSessionCommand(header: SessionCommand, command: Uint8Array): Buffer {
-  const writer = new ByteWriter(command.length + 24);
+  const writer = new ByteWriter(command.length + SESSION_PLACE_BYTES);
+  writeSessionPlace(writer, header);
+  writer.raw(command);
+  return writer.finish();
+}
+
+/** Writes what comes before a command in {@link encodeSessionCommand}. */
+export function writeSessionPlace(writer: ByteWriter, header: SessionCommand): void {
   writer.varint(header.session);
   writer.varint(header.sequence);
   writer.varint(header.lowestWanted);
-  writer.raw(command);
-  return writer.finish();
 }
 
 /** The same read back. @throws DwError `frame-malformed`. */
