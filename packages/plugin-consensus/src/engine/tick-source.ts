@@ -65,7 +65,10 @@ export class TickSource {
   /** There is something to do at this tick: the timer comes then, or before. */
   at(tick: number): void {
     if (!this.running || tick >= this.due) return;
-    this.due = Math.max(tick, this.passed + 1);
+    const due = Math.max(tick, this.passed + 1);
+    // The timer is set to that already, or is late: setting it anew in every turn of a busy node would put it off for ever.
+    if (due >= this.due) return;
+    this.due = due;
     this.arm();
   }
 

@@ -91,6 +91,27 @@ describe('ticks', () => {
     expect(calls).toEqual([2, 25, 45]);
   });
 
+  it('are not put off by those who ask for the next one again and again', () => {
+    const clock = new StalledClock();
+    const calls: number[] = [];
+    const source = new TickSource(clock, () => {
+      calls.push(source.passed);
+      return 1;
+    });
+    source.start();
+    for (let n = 0; n < 3; n++) {
+      const armed = clock.fire;
+      source.at(0);
+      // The tick has come, the timer has not, and there is a turn in between.
+      clock.advance(10);
+      source.at(0);
+      expect(clock.fire).toBe(armed);
+      clock.advance(1);
+      clock.fire();
+    }
+    expect(calls).toEqual([1, 2, 3]);
+  });
+
   it('go on after what was due has thrown', () => {
     const clock = new StalledClock();
     let calls = 0;
