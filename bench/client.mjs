@@ -1,7 +1,7 @@
 // Durable puts and linearizable gets of 256-byte values through `@datawarehouse/client` at 1, 16, 64, 256 and 1 000
-// callers, beside a three-member etcd under the same load in the same run. Each system runs alone, in turn; of two
-// rounds the better one counts, for all alike. The machine's own probe is taken before each round: a bare write with
-// fdatasync, and a bare echo over loopback.
+// callers, beside a three-member etcd under the same load in the same run. Each system runs alone, in turn, and takes
+// some seconds of puts before it is measured; of two rounds the better one counts, for all alike. The machine's own
+// probe is taken before each round: a bare write with fdatasync, and a bare echo over loopback.
 import { fileURLToPath } from 'node:url';
 import { etcdVersion, startDw, startEtcd } from './load/clusters.mjs';
 import { echoesPerSecond, syncsPerSecond } from './load/probe.mjs';
@@ -11,6 +11,9 @@ const LEVELS = [1, 16, 64, 256, 1_000];
 const OPERATIONS = ['put', 'get'];
 /** Wanted ratios to etcd, by operation and callers. */
 const TARGETS = { put: { 1: 1, 64: 2, 256: 3, 1_000: 3 }, get: { 1: 3, 16: 3, 64: 3, 256: 3, 1_000: 3 } };
+
+/** Puts before anything is measured, for every system alike. */
+const WARMUP = { callers: 64, seconds: 6 };
 
 const HTTP_TARGETS = { put: { 1: 1, 16: 1, 64: 1, 256: 1, 1_000: 1 } };
 const DEFAULT_SYSTEMS = ['etcd', 'shared', 'own'];
@@ -23,21 +26,31 @@ const shown = ({ perSecond, p50, p99, errors, cores }) =>
 async function measure(start, kind, options) {
   const cluster = await start();
   const found = {};
+  const load = (operation, clients, seconds, warmupSeconds) =>
+    runLoad({
+      kind: kind ?? cluster.kind,
+      operation,
+      targets: cluster.targets,
+      clients,
+      seconds,
+      warmupSeconds,
+      valueBytes: 256,
+      keys: 10_000,
+    });
   try {
+    // A process that runs for weeks is measured, not its start: one caller alone would take tens of thousands of puts,
+    // and longer than its whole measurement, until a compiler at run time has seen enough of the code.
+    await load('put', WARMUP.callers, WARMUP.seconds, 0);
     for (const operation of options.operations ?? OPERATIONS) {
       for (const callers of options.levels ?? LEVELS) {
         // The load generator has no other operation over HTTP.
         if (cluster.kind === 'http1' && kind === undefined && operation !== 'put') continue;
-        found[`${operation} ${callers}`] = await runLoad({
-          kind: kind ?? cluster.kind,
+        found[`${operation} ${callers}`] = await load(
           operation,
-          targets: cluster.targets,
-          clients: callers,
-          seconds: options.seconds,
-          warmupSeconds: options.warmupSeconds,
-          valueBytes: 256,
-          keys: 10_000,
-        });
+          callers,
+          options.seconds,
+          options.warmupSeconds,
+        );
       }
     }
     return found;
