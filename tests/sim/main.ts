@@ -15,6 +15,9 @@ import { commandOf } from './options.js';
 import { type SeedReport, simulateMany } from './pool.js';
 import { simulate } from './simulation.js';
 
+/** Bytes that small buffers are cut from in a process that simulates many seeds. */
+const POOL_BYTES = 64 * 1_024;
+
 const command = commandOf(process.argv.slice(2));
 
 if (command.worker) serve();
@@ -26,6 +29,8 @@ else await many(range(...command.seeds), true);
 function serve(): void {
   // Refusals are answers, made by the thousand. A seed that fails is repeated alone, with stacks.
   Error.stackTraceLimit = 0;
+  // Most buffers are small, and come from a pool that is made anew when it is used up.
+  Buffer.poolSize = POOL_BYTES;
   process.on('message', (message: { readonly seed: number }) => {
     void (async () => {
       process.send?.(await report(message.seed));

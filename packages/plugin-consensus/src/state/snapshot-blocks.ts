@@ -11,6 +11,8 @@ export const BLOCK_BYTES = 64 * 1_024;
  * is copied into a buffer of twice the size, and what the collector then has to clear away holds up whoever writes.
  */
 const BLOCK_SLACK_BYTES = 8 * 1_024;
+/** The first block's buffer grows from this: most states are smaller than a block, and there are many of those. */
+const FIRST_BLOCK_BYTES = 2 * 1_024;
 /** No block that we write is larger: one record with the largest value that any limit allows. */
 export const MAX_BLOCK_BYTES = 256 * 1_024 * 1_024;
 const LENGTH_BYTES = 4;
@@ -39,7 +41,7 @@ export function* blocksOf<T>(
   records: Iterable<T>,
   write: (writer: ByteWriter, record: T) => void,
 ): Generator<Uint8Array> {
-  let writer = blockWriter(kind, BLOCK_BYTES + BLOCK_SLACK_BYTES);
+  let writer = blockWriter(kind, FIRST_BLOCK_BYTES);
   for (const record of records) {
     write(writer, record);
     if (bodyBytes(writer) < BLOCK_BYTES) continue;

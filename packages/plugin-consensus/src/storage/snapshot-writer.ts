@@ -79,10 +79,14 @@ function untilAborted(
     });
 }
 
+/** Bytes that a block has room for before it grows. */
+const FIRST_BLOCK_BYTES = 4 * 1_024;
+
 /** The source's chunks, gathered into blocks of a size that suits the disk. */
 class SnapshotBody {
   readonly #crcs: number[] = [];
-  readonly #block = Buffer.allocUnsafe(MAX_CHUNK_BYTES);
+  /** Grows up to {@link MAX_CHUNK_BYTES}: the snapshots of most groups are far smaller, and there are many of those. */
+  #block = Buffer.allocUnsafe(FIRST_BLOCK_BYTES);
   #filled = 0;
   #bytes = 0;
   #offset = 0;
@@ -107,11 +111,19 @@ class SnapshotBody {
   async #add(chunk: Uint8Array): Promise<void> {
     for (let at = 0; at < chunk.length;) {
       const part = chunk.subarray(at, at + MAX_CHUNK_BYTES - this.#filled);
+      this.#reserve(this.#filled + part.length);
       this.#block.set(part, this.#filled);
       this.#filled += part.length;
       at += part.length;
       if (this.#filled === MAX_CHUNK_BYTES) await this.#flush();
     }
+  }
+
+  #reserve(bytes: number): void {
+    if (bytes <= this.#block.length) return;
+    const grown = Buffer.allocUnsafe(Math.min(MAX_CHUNK_BYTES, Math.max(bytes, 2 * this.#block.length)));
+    this.#block.copy(grown, 0, 0, this.#filled);
+    this.#block = grown;
   }
 
   async #flush(): Promise<void> {
