@@ -12,6 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { quantiles, startPaced } from './load/paced.mjs';
 import { startNodes } from './load/nodes.mjs';
 import { syncsBesideCopy } from './load/disk-probe.mjs';
+import { startTimerProbe } from './load/timer-probe.mjs';
 
 const MIB = 1024 * 1024;
 const GROUP = 'group-1';
@@ -121,33 +122,37 @@ async function beginTransfer(cluster, n3) {
   await eventually('a transfer', async () => ((await received(n3)) > 0 ? true : undefined));
 }
 
-/** While a snapshot is on its way, at most so long. @returns how many MB/s moved. */
-async function whileReceiving(n3, seconds) {
+/** For so long, and no longer than a snapshot is on its way unless `always`. @returns how many MB/s moved. */
+async function whileReceiving(n3, seconds, always = false) {
   const first = await received(n3);
   const began = performance.now();
   let [last, at] = [first, began];
   while (performance.now() - began < seconds * 1_000) {
     await sleep(100);
     const now = await received(n3);
+    if (now === undefined && always) continue;
     if (now === undefined) break;
     [last, at] = [now, performance.now()];
   }
   return (last - first) / 1e6 / ((at - began) / 1_000);
 }
 
-/** What a window of the load was like. */
-function described({ latencies, perSecond }) {
-  return { ...quantiles(latencies), perSecond };
+/** What a window was like for the writers, and for timers in a process of their own. */
+async function windowOf({ load, timers }, work) {
+  const { value: found, late } = await timers.window(() => load.window(work));
+  const { latencies, perSecond, value } = found;
+  return { value, seen: { ...quantiles(latencies), perSecond, late: quantiles(late).p99 } };
 }
 
 /** Windows in which a transfer stands still and moves in turn: `alone` has one window more than `beside`. */
-async function sending(cluster, load, { rounds, windowSeconds, bytesPerSecond }) {
+async function sending(cluster, probes, { rounds, windowSeconds, bytesPerSecond }) {
   const n3 = cluster.nodes[2];
   const rate = async (snapshotBytesPerSecond) => {
     await cluster.call('n1', 'PATCH', '/v1/limits/consensus', { snapshotBytesPerSecond });
     await sleep(SETTLE_MS);
   };
-  const idle = async () => described(await load.window(() => sleep(windowSeconds * 1_000)));
+  // Looked at as often as in the windows in which it moves, so that this is no difference between the two.
+  const idle = async () => (await windowOf(probes, () => whileReceiving(n3, windowSeconds, true))).seen;
   const found = { pairs: [], apart: [], mbps: [] };
   while (found.pairs.length < rounds) {
     await lead(cluster);
@@ -158,13 +163,13 @@ async function sending(cluster, load, { rounds, windowSeconds, bytesPerSecond })
     let before = await idle();
     while (found.pairs.length < rounds) {
       await rate(bytesPerSecond);
-      const moving = await load.window(() => whileReceiving(n3, windowSeconds));
+      const moving = await windowOf(probes, () => whileReceiving(n3, windowSeconds));
       const whole = (await received(n3)) !== undefined;
       await rate(STILL);
       // The last window of a transfer ends with it: it is not as long as the others, and is left out.
       if (!whole) break;
       const after = await idle();
-      found.pairs.push({ before, beside: described(moving), after });
+      found.pairs.push({ before, beside: moving.seen, after });
       found.mbps.push(moving.value);
       before = after;
     }
@@ -174,17 +179,17 @@ async function sending(cluster, load, { rounds, windowSeconds, bytesPerSecond })
 }
 
 /** Windows without and with the leader taking a snapshot in turn. */
-async function taking(cluster, load, { takingRounds, windowSeconds }) {
+async function taking(cluster, probes, { takingRounds, windowSeconds }) {
   const found = { pairs: [], seconds: [] };
-  const idle = async () => described(await load.window(() => sleep(windowSeconds * 1_000)));
+  const idle = async () => (await windowOf(probes, () => sleep(windowSeconds * 1_000))).seen;
   let before = await idle();
   for (let n = 0; n < takingRounds; n++) {
     const began = performance.now();
-    const busy = await load.window(() => cluster.call('n1', 'POST', `/v1/groups/${GROUP}/snapshot`));
+    const busy = await windowOf(probes, () => cluster.call('n1', 'POST', `/v1/groups/${GROUP}/snapshot`));
     found.seconds.push((performance.now() - began) / 1_000);
     await sleep(SETTLE_MS);
     const after = await idle();
-    found.pairs.push({ before, beside: described(busy), after });
+    found.pairs.push({ before, beside: busy.seen, after });
     before = after;
   }
   return found;
@@ -217,8 +222,10 @@ export async function run(given = {}) {
     await beginTransfer(cluster, cluster.nodes[2]);
     await caughtUp(cluster);
     await dismiss(cluster, cluster.nodes[2]);
-    const sent = await sending(cluster, load, options);
-    const taken = await taking(cluster, load, options);
+    const timers = await startTimerProbe();
+    const sent = await sending(cluster, { load, timers }, options);
+    const taken = await taking(cluster, { load, timers }, options);
+    timers.stop();
     await load.stop();
     return report(sent, taken, options, { disk, failures: load.failures() });
   } finally {
@@ -257,6 +264,12 @@ function scatter(pairs) {
   return `windows without it differ ${median(steps).toFixed(2)}-fold from the next`;
 }
 
+/** What the machine did meanwhile to a process that only waits. */
+function timersOf(pairs) {
+  const [moving, still] = ['beside', 'after'].map((when) => median(pairs.map((pair) => pair[when].late)));
+  return `p99 of a bare timer's lateness ${ms(moving)} ms in these windows, ${ms(still)} ms without`;
+}
+
 /** How much of the load was done; less than all of it says that the machine did not keep up, and p99 is a queue's. */
 function kept(pairs, wanted) {
   const share =
@@ -289,7 +302,7 @@ function report(sent, taken, options, { disk, failures }) {
         name: `puts while a snapshot is sent at ${rate} MB/s`,
         value: beside(sent.pairs),
         beside:
-          `${whenSent.shown}; ${scatter(sent.pairs)}; ${median(sent.mbps).toFixed(1)} MB/s arrived at the third node; ` +
+          `${whenSent.shown}; ${scatter(sent.pairs)}; ${timersOf(sent.pairs)}; ${median(sent.mbps).toFixed(1)} MB/s arrived at the third node; ` +
           `puts that failed: ${failures}${kept(sent.pairs, options.perSecond)}`,
         ratio: whenSent.ratio,
         target: '<= 1.2',
@@ -300,7 +313,7 @@ function report(sent, taken, options, { disk, failures }) {
         name: 'puts while the leader takes a snapshot',
         value: beside(taken.pairs),
         beside:
-          `${whenTaken.shown}; ${scatter(taken.pairs)}; ${median(taken.seconds).toFixed(2)} s for a snapshot` +
+          `${whenTaken.shown}; ${scatter(taken.pairs)}; ${timersOf(taken.pairs)}; ${median(taken.seconds).toFixed(2)} s for a snapshot` +
           kept(taken.pairs, options.perSecond),
         ratio: whenTaken.ratio,
       },
