@@ -21,6 +21,11 @@ const IDLE_MS = 60_000;
 const MAX_TRANSFERS = 8;
 /** Chunks of one transfer that are being written: bounds its memory to some 8 MiB whatever the sender does. */
 const MAX_WRITES = 32;
+/**
+ * Buffers for chunks that are kept for the next ones. A new one for each would have the collector clear away as many
+ * bytes as come, and that takes processors from the writes that go on meanwhile.
+ */
+const KEPT_BUFFERS = 8;
 const EMPTY = new Uint8Array(0);
 
 interface Incoming {
@@ -45,6 +50,8 @@ export interface SnapshotTarget {
 export class SnapshotReceiver {
   /** By sender and group: a sender has one transfer into a group at a time. */
   private readonly incoming = new Map<string, Incoming>();
+  /** Of the size of a whole block, and free. None while nothing is received. */
+  private readonly buffers: Buffer[] = [];
 
   constructor(
     private readonly target: SnapshotTarget,
@@ -115,10 +122,13 @@ export class SnapshotReceiver {
       throw snapshotTransferFailed('a chunk is too large, or more come than are answered');
     }
     incoming.writes++;
+    // The transport lends the bytes for the time of the call.
+    const buffer = this.buffers.pop() ?? Buffer.allocUnsafeSlow(CHUNK_HEADER_BYTES + MAX_CHUNK_BYTES);
+    buffer.set(block);
     try {
-      // The transport lends the bytes for the time of the call.
-      const own = Buffer.from(block);
-      await (await incoming.sink).write(chunk, own);
+      await (await incoming.sink).write(chunk, buffer.subarray(0, block.length));
+      // Only now: after a failure it is not known whether the disk still reads from it.
+      if (this.buffers.length < KEPT_BUFFERS && this.incoming.size > 0) this.buffers.push(buffer);
     } catch (error) {
       this.drop(incoming);
       throw error;
@@ -149,6 +159,7 @@ export class SnapshotReceiver {
   private drop(incoming: Incoming): void {
     const key = `${incoming.from} ${incoming.groupId}`;
     if (this.incoming.get(key) === incoming) this.incoming.delete(key);
+    if (this.incoming.size === 0) this.buffers.length = 0;
     // What was received stays for the next try, which checks it. A sink that could not be opened has told its sender so.
     void incoming.sink.then((sink) => sink.close()).catch(() => undefined);
   }

@@ -305,7 +305,7 @@ class MemoryGroupStorage implements GroupStorage {
     try {
       const kept: Uint8Array[] = [];
       for (const chunk of chunks) {
-        kept.push(chunk.slice());
+        kept.push(Buffer.from(chunk));
         await Promise.resolve();
       }
       await this.node.settled();

@@ -55,7 +55,8 @@ export class MemoryBody {
     const known = Number.isSafeInteger(chunk) && chunk >= 0 && chunk < chunkCount(this.shape.bytes);
     const crc = known ? checkedCrc(block, chunkLength(this.shape.bytes, chunk)) : undefined;
     if (crc === undefined) throw chunkRefused(this.groupId, chunk, 'its place, length or checksum is wrong');
-    this.#chunks[chunk] = block.slice(CHUNK_HEADER_BYTES);
+    // A copy: the block is the caller's again afterwards, and `slice` of a Buffer is none.
+    this.#chunks[chunk] = Buffer.from(block.subarray(CHUNK_HEADER_BYTES));
     this.#crcs[chunk] = crc;
   }
 

@@ -61,7 +61,7 @@ export interface SnapshotSink {
   readonly next: number;
   /**
    * Takes a chunk with its header; resolves when it is written (not yet synced). Chunks may come out of order by a
-   * bounded distance, and again.
+   * bounded distance, and again. Once it has resolved, the block's memory is the caller's again.
    * @throws DwError `raft-snapshot-chunk-refused` when it is not what it should be; `raft-snapshot-not-written`.
    */
   write(chunk: number, block: Uint8Array): Promise<void>;
