@@ -47,7 +47,7 @@ async function receiving() {
   const send = (request: Parameters<typeof encodeTransfer>[0]): Promise<Uint8Array> =>
     receiver.onRequest('a', Buffer.concat(encodeTransfer(request)));
   await send(begin);
-  const chunk = async (number: number, transfer = 1): Promise<Promise<Uint8Array>[]> => {
+  const chunk = async (number: number, transfer = 1): Promise<{ readonly answer: Promise<Uint8Array> }> => {
     const block = Buffer.concat([
       encodeChunkHeader(MAX_CHUNK_BYTES, 0),
       Buffer.alloc(MAX_CHUNK_BYTES, number),
@@ -55,7 +55,7 @@ async function receiving() {
     const answer = send({ kind: 'chunk', transfer, chunk: number, block });
     answer.catch(() => undefined);
     await settle();
-    return [answer];
+    return { answer };
   };
   return { writes, chunk, send };
 }
@@ -64,7 +64,7 @@ describe('the memory of chunks that are received', () => {
   it('is used again once a chunk is written, so that little is left to be cleared away', async () => {
     const { writes, chunk } = await receiving();
     for (let n = 0; n < 20; n++) {
-      const [answer] = await chunk(n);
+      const { answer } = await chunk(n);
       expect(writes[n]?.block.at(-1)).toBe(n);
       writes[n]?.end();
       await answer;
@@ -84,7 +84,7 @@ describe('the memory of chunks that are received', () => {
 
   it('is not used again after a write that failed, of which nobody knows whether it goes on', async () => {
     const { writes, chunk, send } = await receiving();
-    const [answer] = await chunk(0);
+    const { answer } = await chunk(0);
     writes[0]?.end(new Error('EIO'));
     await expect(answer).rejects.toThrow('EIO');
     await send({ ...begin, transfer: 2 });
