@@ -5,6 +5,10 @@ import type { Prng } from './prng.js';
 /** The unit that a disk writes whole or not at all. */
 export const SECTOR = 512;
 
+const EMPTY = Buffer.alloc(0);
+/** A file that grows has room for at least so much. */
+const LEAST_GROWTH = 4_096;
+
 /** What survives of what was not synced, when the power goes. */
 export type PowerLoss = 'nothing' | 'everything' | 'any';
 
@@ -21,10 +25,10 @@ export interface SyncIssue {
 /** A file's content. */
 export class Inode {
   /** Page cache. */
-  private seen: Buffer = Buffer.alloc(0);
+  private seen: Buffer = EMPTY;
   private seenLength = 0;
   /** Platter. */
-  private kept: Buffer = Buffer.alloc(0);
+  private kept: Buffer = EMPTY;
   private keptLength = 0;
   /** Sectors that the disk still means to write, with the number of the write that made them so. */
   private readonly dirty = new Map<number, number>();
@@ -76,10 +80,7 @@ export class Inode {
 
   /** The sync has succeeded. */
   synced({ length, sectors, versions, bytes }: SyncIssue): void {
-    this.kept = grown(this.kept, length);
-    if (length < this.keptLength) this.kept.fill(0, length, this.keptLength);
-    this.keptLength = length;
-    this.syncs++;
+    this.keepLength(length);
     sectors.forEach((sector, at) => {
       this.syncedBy.set(sector, this.syncs);
       this.kept = grown(this.kept, (sector + 1) * SECTOR);
@@ -90,10 +91,7 @@ export class Inode {
 
   /** A sync has succeeded that was issued just now. */
   syncedNow(): void {
-    this.kept = grown(this.kept, this.seenLength);
-    if (this.seenLength < this.keptLength) this.kept.fill(0, this.seenLength, this.keptLength);
-    this.keptLength = this.seenLength;
-    this.syncs++;
+    this.keepLength(this.seenLength);
     for (const sector of this.dirty.keys()) this.keep(sector);
     this.dirty.clear();
   }
@@ -105,9 +103,7 @@ export class Inode {
 
   /** A write has returned that took what it wrote to the platter: nothing else that waits is there with it. */
   syncedRange(from: number, to: number): void {
-    this.kept = grown(this.kept, this.seenLength);
-    this.keptLength = this.seenLength;
-    this.syncs++;
+    this.keepLength(this.seenLength);
     for (let sector = Math.floor(from / SECTOR); sector * SECTOR < to; sector++) {
       this.keep(sector);
       this.dirty.delete(sector);
@@ -160,6 +156,14 @@ export class Inode {
     return offset;
   }
 
+  /** A sync has brought the file's length to the platter. */
+  private keepLength(length: number): void {
+    this.kept = grown(this.kept, length);
+    if (length < this.keptLength) this.kept.fill(0, length, this.keptLength);
+    this.keptLength = length;
+    this.syncs++;
+  }
+
   /** Brings a sector to the platter as it is seen. */
   private keep(sector: number): void {
     this.syncedBy.set(sector, this.syncs);
@@ -177,7 +181,9 @@ export class Inode {
 /** The buffer, or a longer copy of it with zeros behind. */
 function grown(buffer: Buffer, length: number): Buffer {
   if (length <= buffer.length) return buffer;
-  const enough = Math.max(length, Math.min(2 * buffer.length, buffer.length + 1024 * 1024));
+  // One that is written once needs no more.
+  const growth = buffer === EMPTY ? 0 : Math.max(2 * buffer.length, LEAST_GROWTH);
+  const enough = Math.max(length, Math.min(growth, buffer.length + 1024 * 1024));
   // Whole sectors.
   const longer = Buffer.alloc(Math.ceil(enough / SECTOR) * SECTOR);
   buffer.copy(longer);

@@ -81,6 +81,12 @@ export interface Step {
   readonly cut?: () => void;
 }
 
+/** Share of the calls on names, and of reads, that take no time. */
+const FROM_MEMORY = 0.75;
+/** Share of the writes that the system has taken before anything else can happen. */
+const TAKEN_AT_ONCE = 0.5;
+const DONE = Promise.resolve();
+
 /** A disk with everything on it. */
 export class SimDisk {
   readonly trouble: DiskTrouble = healthy();
@@ -117,6 +123,19 @@ export class SimDisk {
   }
 
   /**
+   * As {@link take}, for a call that the system mostly answers from memory, in no time; now and then it takes some, so
+   * that all else can happen meanwhile.
+   */
+  touch(owner: Owner, what: string, scale: number): Promise<void> {
+    const atOnce = owner.alive && this.prng.chance(FROM_MEMORY) && !this.stalled;
+    return atOnce ? DONE : this.take(owner, what, scale);
+  }
+
+  private get stalled(): boolean {
+    return this.trouble.stalledUntil > this.scheduler.now;
+  }
+
+  /**
    * Lets a write take its time, and then has it happen; one that is under way when the process ends may get there in
    * part.
    * @param finish Does it. What it throws is what the write fails with.
@@ -129,6 +148,7 @@ export class SimDisk {
     scale: number,
     finish: () => T,
   ): Promise<T> {
+    if (owner.alive && this.prng.chance(TAKEN_AT_ONCE) && !this.stalled) return now(finish);
     return this.call(owner, 'write', this.delay(scale), finish, () => this.cutWrite(inode, bytes, offset));
   }
 
@@ -265,6 +285,11 @@ export class SimDisk {
       shortWrites: this.trouble.shortWrites,
     });
   }
+}
+
+/** What a call comes to that takes no time. */
+async function now<T>(finish: () => T): Promise<T> {
+  return finish();
 }
 
 function healthy(): DiskTrouble {

@@ -33,11 +33,11 @@ class SimDirectory {
   }
 
   async prepare(): Promise<void> {
-    await this.disk.take(this.owner, 'prepare', NAME_MS);
+    await this.disk.touch(this.owner, 'prepare', NAME_MS);
   }
 
   async list(): Promise<readonly string[]> {
-    await this.disk.take(this.owner, 'list', NAME_MS);
+    await this.disk.touch(this.owner, 'list', NAME_MS);
     return [...this.names.names.keys()];
   }
 
@@ -79,7 +79,8 @@ class SimDirectory {
 
   /** A call that changes the disk. */
   private async call(what: string, scale: number): Promise<void> {
-    await this.disk.take(this.owner, what, scale);
+    if (scale === NAME_MS) await this.disk.touch(this.owner, what, scale);
+    else await this.disk.take(this.owner, what, scale);
     const { failWrites } = this.disk.trouble;
     if (failWrites !== undefined) throw this.disk.failure(failWrites, what);
   }
@@ -173,7 +174,7 @@ class SimFile {
   }
 
   async read(target: Uint8Array, offset: number): Promise<number> {
-    await this.disk.take(this.owner, 'read', READ_MS);
+    await this.disk.touch(this.owner, 'read', READ_MS);
     return this.inode.read(target, offset);
   }
 
@@ -303,7 +304,7 @@ export class SimStorageFiles extends SimDirectory implements StorageFiles {
   }
 
   async seal(): Promise<void> {
-    await this.disk.take(this.owner, 'seal', NAME_MS);
+    await this.disk.touch(this.owner, 'seal', NAME_MS);
   }
 }
 
