@@ -176,7 +176,7 @@ export class GroupSnapshots {
       // All are of this moment: the view does not change with what is applied while it is written, and the members are
       // those at this index, whatever the core has heard of since.
       const { conf } = this.group;
-      const chunks = state.snapshot(complete);
+      const chunks = state.snapshot(complete, 'lent');
       // A machine that keeps itself must have on disk what the log will be let go for.
       await state.sync();
       await storage.saveSnapshot({ index, term, conf }, chunks);

@@ -12,6 +12,7 @@ import { decodeKeyedCommand, decodeSessionCommand, decodeSessionId } from './ses
 import { IdempotencyTable } from './sessions/idempotency-table.js';
 import type { SessionTables } from './sessions/session-snapshot.js';
 import { SessionRestorer, sessionSnapshot } from './sessions/session-snapshot.js';
+import type { ChunkMemory } from './snapshot-blocks.js';
 import type { SessionBounds } from './sessions/session-table.js';
 import { SESSION_BOUNDS, SessionTable } from './sessions/session-table.js';
 import { addHash, formatHash, hashText } from './state-hash.js';
@@ -101,10 +102,11 @@ export class GroupState {
   /**
    * The whole state as of this call: the sessions first, then what the machine has.
    * @param complete Whether a machine that keeps itself is written out as well, which only another node needs.
+   * @param memory `lent` when each chunk is used only until the next is pulled.
    */
-  snapshot(complete = false): Iterable<Uint8Array> {
+  snapshot(complete = false, memory: ChunkMemory = 'own'): Iterable<Uint8Array> {
     if (this.keepsItself && !complete) return sessionSnapshot(this.tables, 'kept');
-    return concat(sessionSnapshot(this.tables, 'follows'), this.machine.snapshot());
+    return concat(sessionSnapshot(this.tables, 'follows'), this.machine.snapshot(memory));
   }
 
   /** Begins to take another state in. @throws DwError `snapshot-damaged`, and what the machine throws. */

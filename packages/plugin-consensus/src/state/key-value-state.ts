@@ -13,6 +13,7 @@ import type { Outcome } from './outcome.js';
 import type { ReplicatedState } from './replicated-state.js';
 import { HashSum, formatHash, hashRecord } from './state-hash.js';
 import type { HashPair } from './state-hash.js';
+import type { ChunkMemory } from './snapshot-blocks.js';
 import { SnapshotRestorer, writeSnapshot } from './snapshot-format.js';
 import type { HeldValue, Slab } from './value-slabs.js';
 import { ValueSlabs } from './value-slabs.js';
@@ -92,9 +93,9 @@ export class KeyValueState implements ReplicatedState {
    * The whole state as bytes. What is written is the state at the time of the call, however long the chunks take to
    * be pulled and whatever is applied meanwhile.
    */
-  snapshot(): Iterable<Uint8Array> {
+  snapshot(memory: ChunkMemory = 'own'): Iterable<Uint8Array> {
     const view: OrderedView<KeyValueRecord> = this.records.view();
-    return writeSnapshot(view, { a: this.sum.a, b: this.sum.b });
+    return writeSnapshot(view, { a: this.sum.a, b: this.sum.b }, memory);
   }
 
   /** Replaces the state at once. For a large one use {@link beginRestore}, which can pause between chunks. */

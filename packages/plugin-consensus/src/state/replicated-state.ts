@@ -2,6 +2,7 @@
 // the cluster another, and each state machine that a plugin registers becomes one through an adapter.
 
 import type { AppliedEntry } from '@datawarehouse/sdk';
+import type { ChunkMemory } from './snapshot-blocks.js';
 import type { Outcome } from './outcome.js';
 
 /** Takes a state's snapshot in, chunk by chunk, beside the state that it is to replace. */
@@ -35,8 +36,9 @@ export interface ReplicatedState {
   /**
    * The whole state as of this call, as chunks that are made while they are pulled: what is applied meanwhile must not
    * show in them. Equal states give equal bytes.
+   * @param memory `lent` when each chunk is used only until the next is pulled; `own` is always right.
    */
-  snapshot(): Iterable<Uint8Array>;
+  snapshot(memory?: ChunkMemory): Iterable<Uint8Array>;
   /**
    * Begins to build another state beside this one, which takes its place when the restorer has finished.
    * @param index Of the snapshot: the state is that after the entry at this index.

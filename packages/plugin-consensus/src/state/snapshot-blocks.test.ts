@@ -19,6 +19,19 @@ describe('a state that is written as blocks', () => {
     expect(held).toBeLessThan(1.2 * bytes);
   });
 
+  it('takes the memory of one chunk when chunks are lent, and says the same', () => {
+    const values = Array.from({ length: 160 }, (_, n) => Buffer.alloc(RECORD_BYTES, n));
+    const buffers = new Set<ArrayBufferLike>();
+    const copies: Buffer[] = [];
+    for (const chunk of blocksOf(KIND, values, (writer, value) => writer.blob(value), 'lent')) {
+      buffers.add(chunk.buffer);
+      copies.push(Buffer.from(chunk));
+    }
+    expect(buffers.size).toBe(1);
+    expect(copies.length).toBeGreaterThan(5);
+    expect(Buffer.concat(copies).equals(Buffer.concat(chunksOf(160)))).toBe(true);
+  });
+
   it('is put together again however its chunks are cut', () => {
     const reader = new BlockReader();
     const found: Buffer[] = [];

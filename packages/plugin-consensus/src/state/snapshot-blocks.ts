@@ -20,9 +20,14 @@ const LENGTH_BYTES = 4;
 /** Begins a block of a kind whose body is about so long. Its length is filled in by {@link block}. */
 export function blockWriter(kind: number, bytes: number): ByteWriter {
   const writer = new ByteWriter(LENGTH_BYTES + bytes);
+  beginBlock(writer, kind);
+  return writer;
+}
+
+function beginBlock(writer: ByteWriter, kind: number): void {
+  writer.rewind();
   writer.u32(0);
   writer.u8(kind);
-  return writer;
 }
 
 /** A block that is done as one chunk: its length and its body. */
@@ -35,18 +40,27 @@ function bodyBytes(writer: ByteWriter): number {
   return writer.length - LENGTH_BYTES;
 }
 
+/**
+ * Whose the memory of a snapshot's chunks is: `own`, each has its own for as long as it is wanted; `lent`, a chunk may be
+ * used until the next is pulled, and then its memory takes that one. A large state that is written with memory of its own for each
+ * chunk leaves as much to the collector as the state has, whose threads then take the processors from everybody.
+ */
+export type ChunkMemory = 'own' | 'lent';
+
 /** Records as blocks that begin with their kind. There is at least one block. */
 export function* blocksOf<T>(
   kind: number,
   records: Iterable<T>,
   write: (writer: ByteWriter, record: T) => void,
+  memory: ChunkMemory = 'own',
 ): Generator<Uint8Array> {
   let writer = blockWriter(kind, FIRST_BLOCK_BYTES);
   for (const record of records) {
     write(writer, record);
     if (bodyBytes(writer) < BLOCK_BYTES) continue;
     yield block(writer);
-    writer = blockWriter(kind, BLOCK_BYTES + BLOCK_SLACK_BYTES);
+    if (memory === 'own') writer = blockWriter(kind, BLOCK_BYTES + BLOCK_SLACK_BYTES);
+    else beginBlock(writer, kind);
   }
   yield block(writer);
 }

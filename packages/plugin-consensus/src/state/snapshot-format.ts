@@ -5,7 +5,14 @@ import { ByteReader } from '../codec/byte-reader.js';
 import { snapshotDamaged } from '../errors.js';
 import { MAX_KEY_BYTES } from './command.js';
 import type { OrderedView } from './cow-ordered-map.js';
-import { BlockReader, MAX_BLOCK_BYTES, block, blockWriter, blocksOf } from './snapshot-blocks.js';
+import {
+  BlockReader,
+  type ChunkMemory,
+  MAX_BLOCK_BYTES,
+  block,
+  blockWriter,
+  blocksOf,
+} from './snapshot-blocks.js';
 import type { HashPair } from './state-hash.js';
 import { sameHash } from './state-hash.js';
 
@@ -19,15 +26,21 @@ const END = 4;
 export function* writeSnapshot(
   records: OrderedView<{ readonly value: Uint8Array; readonly version: number }>,
   hash: HashPair,
+  memory: ChunkMemory,
 ): Generator<Uint8Array> {
   const header = blockWriter(HEADER, 16);
   header.u8(FORMAT_VERSION);
   yield block(header);
-  yield* blocksOf(RECORDS, records.entries(), (writer, [key, record]) => {
-    writer.text(key);
-    writer.varint(record.version);
-    writer.blob(record.value);
-  });
+  yield* blocksOf(
+    RECORDS,
+    records.entries(),
+    (writer, [key, record]) => {
+      writer.text(key);
+      writer.varint(record.version);
+      writer.blob(record.value);
+    },
+    memory,
+  );
   const end = blockWriter(END, 32);
   end.varint(records.size);
   end.u32(hash.a);

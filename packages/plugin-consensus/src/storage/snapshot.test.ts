@@ -47,6 +47,16 @@ it('is the same when it is read back, whatever the sizes of its chunks', async (
   await checkSnapshot(files, 'g', metadata);
 });
 
+it('is the same when its source makes each chunk in the memory of the one before', async () => {
+  const memory = Buffer.alloc(100_000);
+  function* lent(): Generator<Uint8Array> {
+    for (let n = 1; n <= 12; n++) yield memory.fill(n);
+  }
+  await writeSnapshot(files, 'g', metadata, paced(lent()), never);
+  const wanted = Array.from({ length: 12 }, (_, n) => Buffer.alloc(100_000, n + 1));
+  expect((await read()).equals(Buffer.concat(wanted))).toBe(true);
+});
+
 it('may be empty', async () => {
   await writeSnapshot(files, 'g', metadata, paced([]), never);
   expect(await read()).toHaveLength(0);

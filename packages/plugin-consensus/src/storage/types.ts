@@ -82,7 +82,7 @@ export interface GroupStorage extends RaftStorage {
   readonly logBytes: number;
   /**
    * Writes a snapshot of this node's own state at `metadata`, durably, and makes it the newest. The chunks are pulled
-   * one by one, with the event loop free between them.
+   * one by one, with the event loop free between them, and none is used any more when the next is pulled.
    */
   saveSnapshot(metadata: SnapshotMetadata, chunks: Iterable<Uint8Array>): Promise<void>;
   /** The newest snapshot's body. @throws DwError `raft-snapshot-gone`, `raft-log-damaged`. */

@@ -82,6 +82,11 @@ export class ByteWriter {
     this.position += this.buffer.write(value, this.position, 'utf8');
   }
 
+  /** Begins again in the same memory: what {@link finish} gave is void. */
+  rewind(): void {
+    this.position = 0;
+  }
+
   /** What was written, as a view of the writer's buffer: write nothing more after it. */
   finish(): Buffer {
     return this.buffer.subarray(0, this.position);
