@@ -45,14 +45,16 @@ export class JournalWriter {
     });
   }
 
-  async #start(parts: readonly Uint8Array[], bytes: number): Promise<number> {
+  #start(parts: readonly Uint8Array[], bytes: number): Promise<number> {
     this.#inFlight += bytes;
-    try {
-      return await this.log.append(...parts);
-    } finally {
+    const ended = (): void => {
       this.#inFlight -= bytes;
       this.#startWaiting();
-    }
+    };
+    const written = this.log.append(...parts);
+    // Before whoever asked for it hears of it. A failure is theirs to hear.
+    written.then(ended, ended);
+    return written;
   }
 
   #startWaiting(): void {

@@ -279,13 +279,14 @@ export class LogWriter {
   }
 
   /** Writes a batch and returns when it is on disk, with everything that has to be there with it. */
-  async #write(segment: LogSegment, file: LogFile, batch: RecordBatch): Promise<void> {
+  #write(segment: LogSegment, file: LogFile, batch: RecordBatch): Promise<void> {
     const durably =
       this.#start.syncBy === 'write' && segment.isClean ? file.writeDurably?.bind(file) : undefined;
-    if (durably !== undefined) {
-      await doing('writing', writeAll(durably, batch.pieces(), batch.offset));
-      return;
-    }
+    if (durably === undefined) return this.#writeAndSync(segment, file, batch);
+    return doing('writing', writeAll(durably, batch.pieces(), batch.offset));
+  }
+
+  async #writeAndSync(segment: LogSegment, file: LogFile, batch: RecordBatch): Promise<void> {
     // Marks and new zeros wait for a sync, and it has to be one of the whole file.
     await doing('writing', writeFully(file, batch.pieces(), batch.offset));
     await doing('fdatasync', segment.sync(file));

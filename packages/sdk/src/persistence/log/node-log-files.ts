@@ -60,13 +60,20 @@ const REOPENED = process.platform === 'linux' ? '/proc/self/fd' : undefined;
 class NodeLogFile implements LogFile {
   /** The same file, opened so that a write returns when it is on disk; undefined when the system refused that. */
   #durable: Promise<number | undefined> | undefined;
+  /** The same, once it is open. */
+  #durableFd: number | undefined;
 
   constructor(private readonly fd: number) {}
 
-  async writeDurably(pieces: readonly Uint8Array[], offset: number): Promise<number> {
+  writeDurably(pieces: readonly Uint8Array[], offset: number): Promise<number> {
+    const durable = this.#durableFd;
+    return durable === undefined ? this.#firstDurably(pieces, offset) : writev(durable, pieces, offset);
+  }
+
+  async #firstDurably(pieces: readonly Uint8Array[], offset: number): Promise<number> {
     this.#durable ??= openDurable(this.fd);
-    const durable = await this.#durable;
-    if (durable !== undefined) return writev(durable, pieces, offset);
+    this.#durableFd = await this.#durable;
+    if (this.#durableFd !== undefined) return writev(this.#durableFd, pieces, offset);
     const count = await this.write(pieces, offset);
     await this.datasync();
     return count;
@@ -106,6 +113,7 @@ class NodeLogFile implements LogFile {
   async close(): Promise<void> {
     const durable = await this.#durable;
     this.#durable = undefined;
+    this.#durableFd = undefined;
     try {
       if (durable !== undefined) await close(durable);
     } finally {
