@@ -11,7 +11,7 @@ import type { StorageFile } from './storage-files.js';
  */
 export const SYNC_STEP_BYTES = 256 * 1_024;
 /** Bytes that may wait for the next sync; beyond, the writer waits. With those of the sync under way: twice as many. */
-export const MAX_UNSYNCED_BYTES = 4 * 1_024 * 1_024;
+export const MAX_UNSYNCED_BYTES = 8 * 1_024 * 1_024;
 
 /** The syncs of one file. */
 export class SteadySync {
