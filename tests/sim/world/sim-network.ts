@@ -93,9 +93,7 @@ export class SimNetwork {
         if (this.link(from, to).cut) this.disconnect(from, to);
       });
     } else if (!link.cut && wasCut) this.reconnectLater(from, to);
-    if (link.loss > 0 || !link.holed) return;
-    link.holed = false;
-    this.reset(from, to);
+    if (!link.cut && link.loss === 0 && link.holed) this.reset(from, to);
   }
 
   /** The connection between two nodes ends; unless the link is cut it comes back soon. */
@@ -137,11 +135,7 @@ export class SimNetwork {
     if (link.queued[lane] >= LANE_CAPACITY) return false;
     const bytes = 'payload' in frame ? frame.payload : EMPTY;
     this.trace.add(this.scheduler.now, localId, link.label[frame.kind], bytes.length, hashBytes(bytes));
-    if (link.cut) return true;
-    if (link.loss > 0 && this.prng.chance(link.loss)) {
-      if (frame.kind !== 'message') link.holed = true;
-      return true;
-    }
+    if (link.cut || (link.loss > 0 && this.prng.chance(link.loss))) return this.lose(link, frame);
     const raft = frame.kind === 'message' && frame.channel === RAFT_CHANNEL;
     if (raft && this.mischief.repeat > 0 && this.prng.chance(this.mischief.repeat)) {
       this.deliver(from, to, link, lane, copyOf(frame), this.prng.between(0, 2 * link.delay + 400));
@@ -175,8 +169,15 @@ export class SimNetwork {
     this.scheduler.schedule(receiver.owner, delay, 'receive', () => {
       queued[lane] = Math.max(0, queued[lane] - 1);
       if (this.open.get(to) !== receiver || link.down) return;
-      if (!link.cut) receiver.receive(from.localId, lane, frame);
+      if (link.cut) this.lose(link, frame);
+      else receiver.receive(from.localId, lane, frame);
     });
+  }
+
+  /** A frame does not arrive, and the connection holds so far. */
+  private lose(link: Link, { kind }: Frame): true {
+    if (kind !== 'message') link.holed = true;
+    return true;
   }
 
   private reconnectLater(a: string, b: string): void {
@@ -194,6 +195,7 @@ export class SimNetwork {
     const [there, back] = [this.link(a, b), this.link(b, a)];
     if (there.down) return;
     there.down = back.down = true;
+    there.holed = back.holed = false;
     this.tell(a, b, 'disconnected');
     this.tell(b, a, 'disconnected');
   }
