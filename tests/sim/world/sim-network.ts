@@ -1,6 +1,7 @@
 // The network of a simulation. It keeps what the transport contract promises and no more: messages arrive at most once
 // and in order on their lane while a connection holds, or not at all. Raft's own messages may also come twice and late,
-// because the core promises to cope with any network.
+// because the core promises to cope with any network; but not behind a request or an answer that was sent after them on
+// their lane, because replicas are emptied by requests.
 
 import type { RttStatistics, TransportLane } from '@datawarehouse/sdk';
 import type { Prng } from './prng.js';
@@ -28,6 +29,9 @@ interface Link {
   /** When the last message of each lane arrives: the next is not before it. */
   readonly busyUntil: Record<TransportLane, number>;
   readonly queued: Record<TransportLane, number>;
+  /** Requests, answers and the like that were sent, and those that arrived or were lost: no message is late behind them. */
+  readonly sent: Record<TransportLane, number>;
+  readonly passed: Record<TransportLane, number>;
   /** What the trace says of each kind of frame. */
   readonly label: Readonly<Record<Frame['kind'], string>>;
 }
@@ -64,7 +68,10 @@ export class SimNetwork {
   join(transport: SimTransport): void {
     const id = transport.localId;
     this.open.set(id, transport);
-    for (const peer of this.others(id)) Object.assign(this.link(peer, id).queued, { control: 0, bulk: 0 });
+    for (const peer of this.others(id)) {
+      const { queued, sent, passed } = this.link(peer, id);
+      for (const counts of [queued, sent, passed]) Object.assign(counts, { control: 0, bulk: 0 });
+    }
     for (const peer of this.others(id)) {
       this.disconnect(id, peer);
       this.reconnectLater(id, peer);
@@ -163,11 +170,15 @@ export class SimNetwork {
   ): void {
     const receiver = this.open.get(to);
     if (receiver === undefined) return;
-    const { queued } = link;
+    const { queued, sent, passed } = link;
     queued[lane]++;
+    const ahead = sent[lane];
+    if (frame.kind !== 'message') sent[lane]++;
     // In the receiver's own time: a process that is paused takes nothing in. One that has ended never does.
     this.scheduler.schedule(receiver.owner, delay, 'receive', () => {
       queued[lane] = Math.max(0, queued[lane] - 1);
+      if (frame.kind !== 'message') passed[lane]++;
+      else if (passed[lane] > ahead) return;
       if (this.open.get(to) !== receiver || link.down) return;
       if (link.cut) this.lose(link, frame);
       else receiver.receive(from.localId, lane, frame);
@@ -239,6 +250,8 @@ function newLink(to: string): Link {
     jitter: 0.4,
     busyUntil: { control: 0, bulk: 0 },
     queued: { control: 0, bulk: 0 },
+    sent: { control: 0, bulk: 0 },
+    passed: { control: 0, bulk: 0 },
   };
 }
 

@@ -2,6 +2,8 @@
 // gone only when that is sure.
 
 import { afterEach, describe, expect, it } from 'vitest';
+import type { RaftGroup } from '../../engine/raft-group.js';
+import { heartbeatMessage } from '../../raft/message.js';
 import { TestCluster } from '../../testing/cluster.test.kit.js';
 import type { TestNode } from '../../testing/cluster.test.kit.js';
 import { bootstrapConf } from '../placement.js';
@@ -314,6 +316,16 @@ describe('a request for a replica', () => {
     // Nobody made it a member: it finds that out and goes.
     await cluster.put('n1', 'k', 'v');
     await cluster.until('it is gone', () => !has('n4'), 60_000);
+  });
+
+  it('makes one that begins in the term of who asked, and does not hear earlier leaders', async () => {
+    await begin();
+    await ask('n1', 'n4', ['n1'], { term: 5 });
+    const group = cluster.node('n4').engine.group(GROUP) as RaftGroup;
+    // The leader of term 4 said so to the replica that was here before, which had that entry.
+    group.step(heartbeatMessage('n4', 'n2', 4, 9, ''));
+    expect(group.failed).toBeUndefined();
+    expect(group.term).toBe(5);
   });
 
   it('of a former leader does not empty a replica that another one has asked for since', async () => {

@@ -6,7 +6,10 @@ import type { ReplicaRequest } from './replica-messages.js';
 
 const TIMEOUT_MS = 10_000;
 
-/** Sends requests about replicas. */
+/**
+ * Sends requests about replicas, and answers to them, on the lane of Raft's own messages: what was said of a replica
+ * before it was emptied must not arrive after the request to empty it, nor what it acknowledged after the answer.
+ */
 export class ReplicaClient {
   constructor(private readonly transport: IPeerTransport) {}
 
@@ -28,7 +31,7 @@ export class ReplicaClient {
   ): Promise<Readonly<Record<string, unknown>>> {
     const bytes = encodeReplicaRequest(request);
     return decodeAnswer(
-      await this.transport.request(peer, REPLICA_CHANNEL, bytes, { timeoutMs, lane: 'bulk' }),
+      await this.transport.request(peer, REPLICA_CHANNEL, bytes, { timeoutMs, lane: 'control' }),
     );
   }
 }

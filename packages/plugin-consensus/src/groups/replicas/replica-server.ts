@@ -4,7 +4,9 @@ import type { Clock, IPeerTransport, Logger } from '@datawarehouse/sdk';
 import { membersOf } from '../../engine/group-conf.js';
 import type { MultiRaftEngine } from '../../engine/multi-raft-engine.js';
 import type { PeerGate } from '../../engine/peer-gate.js';
+import type { RaftGroup } from '../../engine/raft-group.js';
 import { overloaded } from '../../errors.js';
+import { heartbeatMessage } from '../../raft/message.js';
 import { peerNotIntroduced, replicaRequestRefused } from '../members/member-errors.js';
 import type { MemberChanges } from '../members/member-changes.js';
 import type { GroupRecovery } from '../repair/group-recovery.js';
@@ -106,7 +108,11 @@ export class ReplicaServer {
     for (const note of recovered) await records.addRecovery(groupId, note);
     if (there !== undefined && index <= done) return { opened: false };
     const opened = there === undefined || replace;
-    if (opened) await this.openEmpty(request);
+    if (opened) {
+      const group = await this.openEmpty(request);
+      // It begins in the term of who asked: what earlier leaders said to the replica of before is not about this one.
+      group.step(heartbeatMessage(engine.nodeId, from, term, 0, ''));
+    }
     await records.set(groupId, { readyAt: Math.max(index, done) });
     if (opened) {
       log.info({ group: groupId, by: from, replace }, 'opened an empty replica at the request of the leader');
@@ -114,16 +120,16 @@ export class ReplicaServer {
     return { opened };
   }
 
-  private async openEmpty(request: OpenReplica): Promise<void> {
+  private async openEmpty(request: OpenReplica): Promise<RaftGroup> {
     const { engine } = this.options;
     const { groupId, bootstrap, machine, replace } = request;
     try {
-      if (replace) await engine.replaceGroup(groupId, bootstrap, machine);
-      else await engine.openGroup(groupId, bootstrap, machine);
+      if (replace) return await engine.replaceGroup(groupId, bootstrap, machine);
+      return await engine.openGroup(groupId, bootstrap, machine);
     } catch (error) {
       if (!isDamage(error) || replace) throw error;
       // What is left of a replica of before, which the group does not count on: a new one may take its place.
-      await engine.replaceGroup(groupId, bootstrap, machine);
+      return engine.replaceGroup(groupId, bootstrap, machine);
     }
   }
 }
