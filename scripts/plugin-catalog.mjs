@@ -81,7 +81,8 @@ const TOLD = {
         'bulkheads, how full the fullest policy is (which is also the backpressure), and calls turned away',
       'policies, policies.adaptive': 'policies, and those whose thresholds move by themselves',
       'keys.limit, keys.evictions, keys.refusals': 'what became of keys',
-      'sharing.sent, .unsent, .received, .applied, .stale, .refused': 'notices of breakers between nodes',
+      'sharing.sent, .unsent, .received, .applied, .stale, .refused, .refusedAhead':
+        'notices of breakers between nodes',
       'events.untold, events.lost, events.listenerFailures':
         'events that were not told, and listeners that threw',
       'policy.{name}.calls, .successRate, .retryRate, .rejections, .p50Ms, .p95Ms, .p99Ms, .inFlight, .keys, .openCircuits, .retryBudgetLeft':
