@@ -281,6 +281,8 @@ class World {
   private chooseMajority(): readonly SimNode[] {
     // Who is needed is then for the nodes themselves to find out: also a replica that was lost is to come back.
     if (this.nemesis.changedMembers || this.operator !== undefined) return this.nodes;
+    // A cluster begins when all its voters have heard of each other.
+    if (this.nodes.some((node) => node.isThere && !node.knowsItself)) return this.nodes;
     const able = this.nodes.filter(({ id, isThere }) => isThere && !this.nemesis.gone.has(id));
     const [left, ...rest] = this.prng.shuffled(able);
     const without = rest.map(({ id }) => id);

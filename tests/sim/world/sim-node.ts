@@ -84,6 +84,7 @@ export class SimNode {
   /** What the last start failed with; undefined when its disk failed at that time. */
   refusal: unknown;
   private lives = 0;
+  private knewItself = false;
   /** Whom it was told to join; empty for one of the first nodes. */
   private contacts: readonly string[] = [];
 
@@ -100,6 +101,16 @@ export class SimNode {
   /** Whether there is such a machine: one of the first, or one that was told to join. */
   get isThere(): boolean {
     return this.first.includes(this.id) || this.contacts.length > 0;
+  }
+
+  /**
+   * Whether it has learned, in this life or an earlier one, that its storage is its first. Until then it votes in nothing
+   * before it has heard from all other voters: it cannot tell a new disk from one that was wiped.
+   */
+  get knowsItself(): boolean {
+    const start = this.life?.replicas?.startState;
+    this.knewItself ||= start === 'member' || start === 'returning';
+    return this.knewItself;
   }
 
   /** Starts for the first time, to join those who run. */
@@ -150,6 +161,7 @@ export class SimNode {
   }
 
   private end(life: Life): void {
+    this.knewItself = this.knowsItself;
     life.alive = false;
     this.life = undefined;
     this.setting.network.leave(this.id);
