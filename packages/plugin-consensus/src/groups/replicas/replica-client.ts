@@ -1,15 +1,12 @@
 // Asks other nodes about their replicas.
 
-import type { IPeerTransport } from '@datawarehouse/sdk';
+import type { IPeerTransport, TransportLane } from '@datawarehouse/sdk';
 import { REPLICA_CHANNEL, decodeAnswer, encodeReplicaRequest } from './replica-messages.js';
 import type { ReplicaRequest } from './replica-messages.js';
 
 const TIMEOUT_MS = 10_000;
 
-/**
- * Sends requests about replicas, and answers to them, on the lane of Raft's own messages: what was said of a replica
- * before it was emptied must not arrive after the request to empty it, nor what it acknowledged after the answer.
- */
+/** Sends requests about replicas. */
 export class ReplicaClient {
   constructor(private readonly transport: IPeerTransport) {}
 
@@ -31,7 +28,15 @@ export class ReplicaClient {
   ): Promise<Readonly<Record<string, unknown>>> {
     const bytes = encodeReplicaRequest(request);
     return decodeAnswer(
-      await this.transport.request(peer, REPLICA_CHANNEL, bytes, { timeoutMs, lane: 'control' }),
+      await this.transport.request(peer, REPLICA_CHANNEL, bytes, { timeoutMs, lane: laneOf(request) }),
     );
   }
+}
+
+/**
+ * A request that may empty a replica goes with Raft's own messages: what was said to the replica before must not arrive
+ * after it, nor what that one acknowledged after the answer. The others may be long, and wait for nothing.
+ */
+function laneOf({ kind }: ReplicaRequest): TransportLane {
+  return kind === 'open' ? 'control' : 'bulk';
 }
