@@ -22,6 +22,16 @@ export function memberRetiring(groupId: string, node: string): DwError {
   });
 }
 
+/** Nobody said how a change ended. @param why What came between. */
+export function memberChangeUnknown(groupId: string, why: string): DwError {
+  return new DwError({
+    code: 'outcome-unknown',
+    message: `The members of group ${groupId} may have been changed, as a whole or in part, or may yet be: ${why}`,
+    hint: 'look at the group, and ask again for what is missing: what is so already is left as it is',
+    status: 503,
+  });
+}
+
 /** Another change of this group's members is under way. */
 export function membersBusy(groupId: string): DwError {
   return new DwError({

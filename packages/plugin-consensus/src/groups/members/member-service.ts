@@ -3,10 +3,10 @@
 
 import type { Clock } from '@datawarehouse/sdk';
 import { isDwError } from '@datawarehouse/sdk';
-import { outcomeUnknown } from '../../errors.js';
 import type { GroupRouter } from '../group-router.js';
 import type { ReplicaClient } from '../replicas/replica-client.js';
 import type { ChangeOutcome, MemberChanges } from './member-changes.js';
+import { memberChangeUnknown } from './member-errors.js';
 import type { MemberRequest, MemberView } from './member-request.js';
 
 /** A change may have to move a whole snapshot first. */
@@ -30,7 +30,8 @@ export class MemberService {
     for (let n = 0; ; n++) {
       const outcome = await this.atLeader(groupId, rest, deadline);
       if (outcome.kind === 'done') return outcome.view;
-      if (n >= MAX_HAND_OVERS) throw outcomeUnknown(groupId, `its leadership moved ${n} times meanwhile`);
+      if (n >= MAX_HAND_OVERS)
+        throw memberChangeUnknown(groupId, `its leadership moved ${n} times meanwhile`);
       ({ rest } = outcome);
     }
   }
