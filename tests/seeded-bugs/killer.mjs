@@ -1,7 +1,7 @@
 // One process that runs vitest again and again in a copy of the project: it keeps what vitest has already transformed,
 // which is most of the time that a run of its own takes. It takes one request at a time over the channel to its parent,
 // `{changed, args}`: the file that changed since the last run, from the root, and the tests to run, as one would give
-// them to vitest. It answers `{ran, failed, unhandled}`, or `{error}`.
+// them to vitest. It answers `{ran, failed, errors}`, or `{error}`.
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { createVitest } from 'vitest/node';
@@ -32,20 +32,26 @@ async function run({ changed, args }) {
   const found = await vitest.globTestSpecifications(positionals);
   const specifications = found.filter(({ project }) => project.name === values.project);
   const { unhandledErrors } = await vitest.runTestSpecifications(specifications);
-  const states = specifications
-    .flatMap(({ testModule }) => (testModule === undefined ? [] : [...testModule.children.allTests()]))
-    .map((test) => test.result().state);
+  const modules = specifications.flatMap(({ testModule }) => (testModule === undefined ? [] : [testModule]));
+  const states = modules.flatMap(({ children }) =>
+    [...children.allTests()].map((test) => test.result().state),
+  );
   return {
     ran: states.filter((state) => state === 'passed' || state === 'failed').length,
     failed: states.filter((state) => state === 'failed').length,
-    unhandled: unhandledErrors.map((error) => String(error?.stack ?? error)),
+    errors: [...unhandledErrors, ...modules.flatMap((module) => module.errors())].map(textOf),
   };
+}
+
+/** @param {unknown} error */
+function textOf(error) {
+  return String(error?.stack ?? error);
 }
 
 process.on('message', (request) => {
   run(request).then(
     (outcome) => process.send?.(outcome),
-    (error) => process.send?.({ error: String(error?.stack ?? error) }),
+    (error) => process.send?.({ error: textOf(error) }),
   );
 });
 process.on('disconnect', () => process.exit());

@@ -103,8 +103,8 @@ const RUN_LIMIT_MS = 100_000;
 interface Outcome {
   readonly ran: number;
   readonly failed: number;
-  /** Errors that no test waited for. */
-  readonly unhandled: readonly string[];
+  /** Errors of no single test: of files that could not be loaded, and such as no test waited for. */
+  readonly errors: readonly string[];
 }
 
 /** Runs tests in a copy of which one file has changed since the last time. */
@@ -169,7 +169,7 @@ async function kill(copy: Copy, bug: SeededBug): Promise<void> {
   );
   try {
     const outcome = await runTests(copy, bug.file, bug.killedBy);
-    expect(outcome.ran, 'tests ran').toBeGreaterThan(0);
+    expect(outcome.ran, `tests ran ${outcome.errors.join('\n')}`).toBeGreaterThan(0);
     expect(outcome.failed, `a test of "${bug.property}" fails`).toBeGreaterThan(0);
   } finally {
     await writeFile(path, source);
