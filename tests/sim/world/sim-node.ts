@@ -109,8 +109,7 @@ export class SimNode {
    */
   get knowsItself(): boolean {
     const start = this.life?.replicas?.startState;
-    this.knewItself ||= start === 'member' || start === 'returning';
-    return this.knewItself;
+    return this.knewItself || start === 'member' || start === 'returning';
   }
 
   /** Starts for the first time, to join those who run. */
