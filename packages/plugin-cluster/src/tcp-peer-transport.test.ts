@@ -1,12 +1,13 @@
-import { DwError, isDwError } from '@datawarehouse/sdk';
+import { type Clock, DwError, SystemClock, isDwError } from '@datawarehouse/sdk';
+import { FakeClock } from '@datawarehouse/sdk/testing';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { TcpPeerTransport } from './tcp-peer-transport.js';
 import { connectedTransports, until } from './testing.test.kit.js';
 
 const open: TcpPeerTransport[] = [];
 
-async function pair(): Promise<[TcpPeerTransport, TcpPeerTransport]> {
-  const [a, b] = await connectedTransports(['n1', 'n2']);
+async function pair(clock: Clock = new SystemClock()): Promise<[TcpPeerTransport, TcpPeerTransport]> {
+  const [a, b] = await connectedTransports(['n1', 'n2'], { clock });
   if (a === undefined || b === undefined) throw new Error('two were asked for');
   open.push(a, b);
   return [a, b];
@@ -40,6 +41,28 @@ describe('two transports on loopback', () => {
     expect((await a.request('n2', 'echo', parts, { lane: 'bulk' })).toString()).toBe('<abc>');
     const large = Buffer.alloc(5_000_000, 'x');
     expect((await a.request('n2', 'echo', large)).length).toBe(5_000_002);
+  });
+
+  it('leaves the payloads of requests alone, but those of handlers that only borrow them', async () => {
+    // A clock that stands: at each of its ticks a connection lets go of the memory that it could use again.
+    const [a, b] = await pair(new FakeClock());
+    const payloads: Record<string, Buffer[]> = { kept: [], borrowed: [] };
+    for (const [channel, list] of Object.entries(payloads)) {
+      b.handle(channel, {
+        borrowsPayloads: channel === 'borrowed',
+        onRequest: async (_from, payload) => {
+          list.push(payload);
+          return [];
+        },
+      });
+    }
+    for (const channel of ['kept', 'borrowed']) {
+      for (const fill of [1, 2, 3]) {
+        await a.request('n2', channel, Buffer.alloc(300_000, fill), { lane: 'bulk' });
+      }
+    }
+    expect(payloads.kept?.map((payload) => payload[299_999])).toEqual([1, 2, 3]);
+    expect(payloads.borrowed?.map((payload) => payload[299_999])).toEqual([3, 3, 3]);
   });
 
   it('carries a DwError to who asked, with its code, and no other details of a failure', async () => {

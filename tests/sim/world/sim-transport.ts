@@ -163,7 +163,9 @@ export class SimTransport implements IPeerTransport {
     this.serving.set(key, { from, abort });
     const handler = this.handlers.get(channel);
     if (handler?.onRequest === undefined) return fail(failure('channel-unknown', channel));
-    handler.onRequest(from, payload, abort.signal).then(
+    const reply = handler.onRequest(from, payload, abort.signal);
+    if (handler.borrowsPayloads === true) payload.fill(0xdd);
+    reply.then(
       (data) => answer({ kind: 'reply', id, payload: joined(data) }),
       (thrown: unknown) => fail(thrown),
     );

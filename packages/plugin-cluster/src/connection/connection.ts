@@ -198,8 +198,14 @@ export class Connection {
       this.close(verdict);
       return false;
     }
+    this.parser.dropSpare();
     this.ping();
     return rests;
+  }
+
+  /** To be called within {@link onFrame}: the payload is not used after it, so that its memory may hold the next one. */
+  lendPayload(): void {
+    this.parser.lendPayload();
   }
 
   /** Stops or resumes taking frames: backpressure towards the other side. */

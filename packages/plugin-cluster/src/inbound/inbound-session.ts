@@ -89,6 +89,7 @@ export class InboundSession {
       drops.unhandled++;
       return true;
     }
+    if (handler.borrowsPayloads === true) this.connection.lendPayload();
     try {
       handler.onMessage(this.from, payload);
     } catch (thrown) {
@@ -116,6 +117,7 @@ export class InboundSession {
       return true;
     }
     active[peer.lane]++;
+    if (handler.borrowsPayloads === true) this.connection.lendPayload();
     // A controller costs more than the rest of the call, so that one is made only for a handler that takes a signal.
     const controller = handler.onRequest.length >= 3 ? new AbortController() : this.gone;
     this.requests.set(correlation, controller);

@@ -257,6 +257,7 @@ export class PeerLink {
         if (type === FrameType.error) request?.reject(decodeError(this.id, payload));
         // Copied, so that a small reply which is kept does not keep the whole chunk it came in.
         else request?.resolve(Buffer.from(payload));
+        connection.lendPayload();
         return true;
       }
       if (type === FrameType.goodbye) {

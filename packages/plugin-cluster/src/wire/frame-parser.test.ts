@@ -80,6 +80,64 @@ describe('a frame parser', () => {
     );
   });
 
+  it('gives back exactly the frames that were encoded also where some payloads are only borrowed', () => {
+    fc.assert(
+      fc.property(frames, fc.array(fc.nat(), { maxLength: 20 }), fc.nat(7), (list, cuts, pattern) => {
+        const got: string[] = [];
+        const kept: Frame[] = [];
+        const parser: FrameParser = new FrameParser(MAX_PAYLOAD, (type, channel, correlation, payload) => {
+          const frame = { type: type as FrameType, channel, correlation, payload };
+          got.push(text(frame));
+          if ((pattern >> (got.length % 3)) & 1) parser.lendPayload();
+          else kept.push(frame);
+          return true;
+        });
+        const wanted = list.map(text);
+        for (const chunk of split(encoded(list), cuts)) parser.push(chunk);
+        expect(got).toEqual(wanted);
+        // What was not lent is nobody else's, however many frames came after it.
+        const whole = new Set(wanted);
+        for (const frame of kept) expect(whole.has(text(frame))).toBe(true);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  describe('of frames that come in pieces', () => {
+    const SPLIT = 100_000;
+    const piece = (fill: number, length = SPLIT): Frame => ({
+      type: Type.message,
+      channel: 1,
+      correlation: fill,
+      payload: Buffer.alloc(length, fill),
+    });
+
+    /** The memory that each payload lay in. */
+    function memories(list: readonly Frame[], borrowed: boolean, between = (_parser: FrameParser) => {}) {
+      const seen: ArrayBufferLike[] = [];
+      const parser: FrameParser = new FrameParser(2_000_000, (_type, _channel, _correlation, payload) => {
+        seen.push(payload.buffer);
+        if (borrowed) parser.lendPayload();
+        return true;
+      });
+      for (const frame of list) {
+        for (const chunk of split(encoded([frame]), [50_000])) expect(parser.push(chunk)).toBeUndefined();
+        between(parser);
+      }
+      return new Set(seen).size;
+    }
+
+    it('puts the next into the memory of one that was only borrowed, and never into that of another', () => {
+      expect(memories([piece(1), piece(2), piece(3, 90_000)], true)).toBe(1);
+      expect(memories([piece(1), piece(2), piece(3, 90_000)], false)).toBe(3);
+    });
+
+    it('keeps no large memory, and none once it was told to let go', () => {
+      expect(memories([piece(1, 1_000_000), piece(2, 1_000_000)], true)).toBe(2);
+      expect(memories([piece(1), piece(2)], true, (parser) => parser.dropSpare())).toBe(2);
+    });
+  });
+
   it('gives back every frame when the bytes come one at a time', () => {
     const list: Frame[] = [
       { type: Type.request, channel: 3, correlation: 2 ** 52, payload: Buffer.from('one') },

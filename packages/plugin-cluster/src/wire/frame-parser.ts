@@ -1,6 +1,7 @@
 // Turns the bytes of a connection into frames, however they are split. Hot path: frames that lie whole in a chunk are
 // handed on as views of it; only a frame that is split over chunks is copied, once, into a buffer of its own size.
-// What is kept never exceeds one frame, and the length of a frame is checked before anything is allocated for it.
+// What is kept never exceeds one frame and one spare buffer, and the length of a frame is checked before anything is
+// allocated for it.
 
 import { crc32 } from '@datawarehouse/sdk';
 import type { FrameViolation } from './frame.js';
@@ -12,6 +13,11 @@ import { EMPTY, HEADER_BYTES, MAGIC, MAGIC_WORD, MAX_FRAME_TYPE, Offset } from '
  */
 export type FrameHandler = (type: number, channel: number, correlation: number, payload: Buffer) => boolean;
 
+/** The memory of larger frames is not kept: what a connection holds between frames is bounded by this. */
+const MAX_SPARE_BYTES = 512 * 1024;
+/** Nor that of smaller ones, which cost little to make. */
+const MIN_SPARE_BYTES = 16 * 1024;
+
 /** Splits a stream of bytes into frames. After a violation it takes nothing more. */
 export class FrameParser {
   /** Frames handed on since it was made. */
@@ -22,6 +28,10 @@ export class FrameParser {
   /** Bytes of the header or of `partial` that are there. */
   private filled = 0;
   private violation: FrameViolation | undefined;
+  /** Memory of an earlier frame that nobody uses any more. */
+  private spare: ArrayBufferLike | undefined;
+  /** Whether the payload that is being handed on is only borrowed. */
+  private borrowed = false;
 
   /**
    * @param maxPayload largest payload in bytes that is accepted.
@@ -35,6 +45,19 @@ export class FrameParser {
   /** Whether the bytes so far end inside a frame. */
   get insideFrame(): boolean {
     return this.filled > 0;
+  }
+
+  /**
+   * To be called while a frame is handed on: whoever takes its payload is done with it when that call returns, so that
+   * its memory may hold the next frame.
+   */
+  lendPayload(): void {
+    this.borrowed = true;
+  }
+
+  /** Lets go of memory that is kept for the next frame. */
+  dropSpare(): void {
+    this.spare = undefined;
   }
 
   /** Takes the next bytes and returns what is wrong with them, if anything. */
@@ -86,12 +109,28 @@ export class FrameParser {
     if (this.filled < frame.length) return -1;
     this.partial = undefined;
     this.filled = 0;
-    return this.deliver(frame, 0, frame.length) ? offset + take : -1;
+    const goOn = this.deliver(frame, 0, frame.length);
+    if (this.borrowed) this.keep(frame);
+    return goOn ? offset + take : -1;
   }
 
   private begin(source: Buffer, start: number, frameBytes: number, end = source.length): void {
-    this.partial = Buffer.allocUnsafe(frameBytes);
+    this.partial = this.bufferOf(frameBytes);
     this.filled = source.copy(this.partial, 0, start, end);
+  }
+
+  private bufferOf(bytes: number): Buffer {
+    const { spare } = this;
+    if (bytes < MIN_SPARE_BYTES) return Buffer.allocUnsafe(bytes);
+    if (spare === undefined || spare.byteLength < bytes) return Buffer.allocUnsafeSlow(bytes);
+    this.spare = undefined;
+    return Buffer.from(spare, 0, bytes);
+  }
+
+  /** Keeps the memory of a frame for the next one that is split. */
+  private keep({ buffer, length }: Buffer): void {
+    // Small frames lie in memory that they share with others.
+    if (length >= MIN_SPARE_BYTES && buffer.byteLength <= MAX_SPARE_BYTES) this.spare = buffer;
   }
 
   private checkHeader(source: Buffer, at: number): FrameViolation | undefined {
@@ -105,6 +144,7 @@ export class FrameParser {
   }
 
   private deliver(source: Buffer, at: number, end: number): boolean {
+    this.borrowed = false;
     if (crc32(source.subarray(at + Offset.type, end)) !== source.readUInt32BE(at + Offset.checksum)) {
       this.fail('bad-checksum');
       return false;
@@ -123,6 +163,7 @@ export class FrameParser {
   private fail(violation: FrameViolation): FrameViolation {
     this.violation = violation;
     this.partial = undefined;
+    this.spare = undefined;
     return violation;
   }
 }

@@ -442,12 +442,14 @@ export class MultiRaftEngine implements GroupHost {
     const { transport } = this.options;
     this.disposables.push(
       transport.handle(RAFT_CHANNEL, {
+        borrowsPayloads: true,
         onMessage: (from, payload) => {
           if (this.state === 'stopped' || this.storageFailure !== undefined) return;
           if (this.gate.accepts(from)) this.inbox.receive(from, payload);
         },
       }),
       transport.handle(SNAPSHOT_CHANNEL, {
+        borrowsPayloads: true,
         onRequest: async (from, payload) => {
           if (!this.gate.accepts(from)) throw snapshotTransferFailed('its sender has not introduced itself');
           return this.receiver.onRequest(from, payload);

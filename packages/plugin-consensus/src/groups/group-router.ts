@@ -123,7 +123,10 @@ export class GroupRouter {
       (groupId, kind, data, deadline) => this.proposeBy(deadline, groupId, kind, data, { mayRelay: false }),
     );
     this.disposables = [
-      transport.handle(FORWARD_CHANNEL, { onMessage: (from, payload) => this.receive(from, payload) }),
+      transport.handle(FORWARD_CHANNEL, {
+        borrowsPayloads: true,
+        onMessage: (from, payload) => this.receive(from, payload),
+      }),
       transport.onPeerStateChanged((peer, state) => {
         this.targets.peerChanged(peer, state);
         if (state === 'disconnected') this.client.onDisconnected(peer);

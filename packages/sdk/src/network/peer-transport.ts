@@ -33,11 +33,20 @@ export interface PeerStatus {
 /** Receives what peers send on one channel. */
 export interface ChannelHandler {
   /**
+   * Says that nothing of a payload is used once `onMessage` or `onRequest` has returned (returned, not settled): neither
+   * by the handler nor in its reply. Then the transport may put the next frame into the same memory, which spares a
+   * handler of many large payloads much collecting of garbage. Default false.
+   */
+  readonly borrowsPayloads?: boolean;
+  /**
    * A one-way message. Called in the order the peer sent them on this channel and lane. `payload` is valid only
    * during the call: copy what outlives it.
    */
   onMessage?(from: string, payload: Buffer): void;
-  /** A request; what it resolves with is the reply. A DwError that it throws reaches the caller with its code. */
+  /**
+   * A request; what it resolves with is the reply. A DwError that it throws reaches the caller with its code. `payload`
+   * may be kept, unless the handler {@link borrowsPayloads}.
+   */
   onRequest?(from: string, payload: Buffer, signal: AbortSignal): Promise<Uint8Array | readonly Uint8Array[]>;
 }
 

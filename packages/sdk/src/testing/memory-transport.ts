@@ -188,6 +188,8 @@ export class MemoryTransport implements IPeerTransport {
       reply = handler.onRequest(from, payload, abort.signal);
     } catch (thrown) {
       return fail(overTheWire(thrown));
+    } finally {
+      if (handler.borrowsPayloads === true) payload.fill(0xdd);
     }
     reply
       .then((data) => answer({ kind: 'reply', id, payload: this.joined(data) }))
