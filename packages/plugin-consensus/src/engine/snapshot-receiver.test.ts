@@ -2,6 +2,7 @@
 
 import { FakeClock, settle } from '@datawarehouse/sdk/testing';
 import { describe, expect, it } from 'vitest';
+import type { Snapshot } from '../raft/types.js';
 import { MAX_CHUNK_BYTES, encodeChunkHeader } from '../storage/snapshot-format.js';
 import { SnapshotReceiver } from './snapshot-receiver.js';
 import { encodeTransfer } from './snapshot-transfer.js';
@@ -31,17 +32,25 @@ interface Write {
 
 async function receiving() {
   const writes: Write[] = [];
+  const delivered: number[] = [];
+  let durable: (snapshot: Snapshot) => void = () => undefined;
   const sink = {
     next: 0,
     write: (_chunk: number, block: Uint8Array) =>
       new Promise<void>((resolve, reject) => {
         writes.push({ block, end: (error) => (error === undefined ? resolve() : reject(error)) });
       }),
-    finish: () => Promise.reject(new Error('not asked for')),
+    finish: () =>
+      new Promise<Snapshot>((resolve) => {
+        durable = resolve;
+      }),
     close: async () => undefined,
   };
   const receiver = new SnapshotReceiver(
-    { receive: async () => sink, deliver: () => undefined },
+    {
+      receive: async () => sink,
+      deliver: (_group, _from, _term, { metadata }) => void delivered.push(metadata.index),
+    },
     new FakeClock(),
   );
   const send = (request: Parameters<typeof encodeTransfer>[0]): Promise<Uint8Array> =>
@@ -57,8 +66,32 @@ async function receiving() {
     await settle();
     return { answer };
   };
-  return { writes, chunk, send };
+  const finish = (): void => durable({ metadata: begin.metadata, data: new Uint8Array(0) });
+  return { writes, chunk, send, receiver, delivered, finish };
 }
+
+describe('a snapshot that has come whole', () => {
+  it('is told of when it is durable', async () => {
+    const { send, delivered, finish } = await receiving();
+    const answer = send({ kind: 'end', transfer: 1 });
+    await settle();
+    expect(delivered).toEqual([]);
+    finish();
+    await answer;
+    expect(delivered).toEqual([9]);
+  });
+
+  it('is not told of to the replica that has taken the place of the one it was for', async () => {
+    const { send, delivered, finish, receiver } = await receiving();
+    const answer = send({ kind: 'end', transfer: 1 });
+    answer.catch(() => undefined);
+    await settle();
+    receiver.stop('g');
+    finish();
+    await expect(answer).rejects.toThrow('it was given up');
+    expect(delivered).toEqual([]);
+  });
+});
 
 describe('the memory of chunks that are received', () => {
   it('is used again once a chunk is written, so that little is left to be cleared away', async () => {

@@ -104,9 +104,10 @@ export class SnapshotReceiver {
     try {
       return encodeWanted((await sink).next);
     } catch (error) {
+      const mine = this.isUnderWay(incoming);
       this.drop(incoming);
       // The leader has not heard how far this replica is, and would send the same again and again.
-      if (isDwError(error, 'raft-snapshot-misplaced')) {
+      if (mine && isDwError(error, 'raft-snapshot-misplaced')) {
         this.target.deliver(groupId, from, term, { metadata, data: EMPTY });
       }
       throw error;
@@ -142,6 +143,8 @@ export class SnapshotReceiver {
     incoming.writes++;
     try {
       const snapshot = await (await incoming.sink).finish();
+      // Meanwhile the replica may have gone, and another one may have its place.
+      if (!this.isUnderWay(incoming)) throw snapshotTransferFailed('it was given up');
       this.target.deliver(incoming.groupId, incoming.from, incoming.term, snapshot);
     } finally {
       incoming.writes--;
@@ -156,9 +159,12 @@ export class SnapshotReceiver {
     throw snapshotTransferFailed('it was given up, or never began');
   }
 
+  private isUnderWay(incoming: Incoming): boolean {
+    return this.incoming.get(`${incoming.from} ${incoming.groupId}`) === incoming;
+  }
+
   private drop(incoming: Incoming): void {
-    const key = `${incoming.from} ${incoming.groupId}`;
-    if (this.incoming.get(key) === incoming) this.incoming.delete(key);
+    if (this.isUnderWay(incoming)) this.incoming.delete(`${incoming.from} ${incoming.groupId}`);
     if (this.incoming.size === 0) this.buffers.length = 0;
     // What was received stays for the next try, which checks it. A sink that could not be opened has told its sender so.
     void incoming.sink.then((sink) => sink.close()).catch(() => undefined);
