@@ -77,5 +77,5 @@ export function definitionOf(manifest: Partial<PluginManifest> = {}): PluginDefi
 /** A scope that keeps what it is told. */
 export function scopeOf(pluginId: string): PluginScope & { readonly crashes: string[] } {
   const crashes: string[] = [];
-  return { pluginId, crashes, onCrash: (where) => crashes.push(where) };
+  return { pluginId, attribution: 'context', crashes, onCrash: (where) => crashes.push(where) };
 }

@@ -277,6 +277,7 @@ export class PluginSupervisor implements PluginAdmin {
     const { ports, loader } = this.options;
     const scope: PluginScope = {
       pluginId: slot.id,
+      attribution: definition.manifest.attribution ?? 'context',
       onCrash: (where, error) => this.crashed(slot.id, where, error),
     };
     const life: PluginLife = new PluginLife(definition, scope, ports, loader, {

@@ -3,7 +3,7 @@ import type { PluginScope } from './attribution.js';
 import { blamedFor, currentScope, runInScope } from './attribution.js';
 import { createServiceProxy } from './service-proxy.js';
 
-const scope = (pluginId: string): PluginScope => ({ pluginId, onCrash: () => {} });
+const scope = (pluginId: string): PluginScope => ({ pluginId, attribution: 'context', onCrash: () => {} });
 const provider = scope('provider');
 const consumer = scope('consumer');
 const make = <T extends object>(service: T): { readonly proxy: T; readonly revoke: () => void } =>

@@ -28,7 +28,8 @@ function enterOwner(fn: AnyFunction): AnyFunction {
   const bound = AsyncLocalStorage.bind<AnyFunction>(fn);
   const wrapped: AnyFunction = function wrapped(...args) {
     try {
-      return Reflect.apply(bound, this, args);
+      if (maker === undefined) return Reflect.apply(bound, this, args);
+      return runInScope(maker, () => Reflect.apply(bound, this, args));
     } catch (error) {
       // It goes on into code of another plugin, which is not to be blamed if it does not catch it either.
       if (maker !== undefined) blameFor(error, maker);

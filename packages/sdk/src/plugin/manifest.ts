@@ -53,6 +53,15 @@ export const PluginManifestSchema = Type.Object(
         { additionalProperties: false },
       ),
     ),
+    /**
+     * How a failure that nobody caught is traced to this plugin when it did not come out of a call that the host made.
+     * - `context` (default): by the asynchronous context in which the plugin's code began, however far it has gone.
+     *   Before Node.js 24 each promise of the process costs more for that, from when the first such plugin is loaded.
+     * - `stack`: by the plugin's code in the stack of the error. What has none (a value that is no error, an event of a
+     *   socket that nobody listens to) belongs to no plugin, and is the end of the host. For plugins that make very many
+     *   promises.
+     */
+    attribution: Type.Optional(Type.Union([Type.Literal('context'), Type.Literal('stack')])),
     /** JSON Schema of its configuration. */
     configSchema: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
     /** Limits it has, shown before it is loaded. */
