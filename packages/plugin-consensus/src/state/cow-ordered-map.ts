@@ -13,9 +13,12 @@ import { compareUtf8 } from './utf8-order.js';
 const MAX_CHUNK = 512;
 const MERGE_BELOW = 128;
 
-interface Cell<V> {
+/** The place of a key that is there. */
+export interface Cell<V> {
   /** The map's epoch when it was made. A cell of an older epoch may be shared with a view, and stays as it is. */
   readonly epoch: number;
+  /** The key as the map has it: whoever keeps it keeps no copy of its own. */
+  readonly key: string;
   value: V;
 }
 
@@ -54,17 +57,32 @@ export class CowOrderedMap<V> {
     return this.index.get(key)?.value;
   }
 
-  /** Puts a value and returns the one it replaces, or undefined. Hot path. */
+  /** Puts a value and returns the one it replaces, or undefined. */
   set(key: string, value: V): V | undefined {
     const cell = this.index.get(key);
     if (cell === undefined) {
-      this.insert(key, this.newCell(key, value));
+      this.add(key, value);
       return undefined;
     }
     const previous = cell.value;
-    if (cell.epoch === this.epoch) cell.value = value;
-    else this.replace(key, this.newCell(key, value));
+    this.replace(cell, value);
     return previous;
+  }
+
+  /** The key's place, only to be looked at, until the map is changed; undefined when it is not there. */
+  find(key: string): Readonly<Cell<V>> | undefined {
+    return this.index.get(key);
+  }
+
+  /** Puts a value in the place of another, which {@link find} gave. Hot path. */
+  replace(cell: Cell<V>, value: V): void {
+    if (cell.epoch === this.epoch) cell.value = value;
+    else this.exchange(cell.key, this.newCell(cell.key, value));
+  }
+
+  /** Puts the value of a key that is not there. */
+  add(key: string, value: V): void {
+    this.insert(key, this.newCell(key, value));
   }
 
   /** Adds a key that comes after all others. @returns false when it does not, and nothing was added. */
@@ -145,7 +163,7 @@ export class CowOrderedMap<V> {
   }
 
   private newCell(key: string, value: V): Cell<V> {
-    const cell: Cell<V> = { epoch: this.epoch, value };
+    const cell: Cell<V> = { epoch: this.epoch, key, value };
     this.index.set(key, cell);
     return cell;
   }
@@ -166,7 +184,7 @@ export class CowOrderedMap<V> {
   }
 
   /** Puts another cell in the place of one that a view may share. */
-  private replace(key: string, cell: Cell<V>): void {
+  private exchange(key: string, cell: Cell<V>): void {
     const chunk = this.ownChunk(this.chunkOf(key));
     chunk.cells[lowerBound(chunk.keys, key)] = cell;
   }

@@ -11,12 +11,11 @@ import type { OrderedView } from './cow-ordered-map.js';
 import { CowOrderedMap } from './cow-ordered-map.js';
 import type { Outcome } from './outcome.js';
 import type { ReplicatedState } from './replicated-state.js';
-import { HashSum, formatHash, hashRecord } from './state-hash.js';
-import type { HashPair } from './state-hash.js';
+import { HashSum, formatHash, hashName } from './state-hash.js';
 import type { ChunkMemory } from './snapshot-blocks.js';
 import { SnapshotRestorer, writeSnapshot } from './snapshot-format.js';
-import type { HeldValue, Slab } from './value-slabs.js';
-import { ValueSlabs } from './value-slabs.js';
+import type { Slab, ValuePlace } from './value-slabs.js';
+import { ValueSlabs, valueAt } from './value-slabs.js';
 
 /**
  * Keys that one group can hold. A constant, since all replicas must refuse the same write. At this many keys the
@@ -24,17 +23,33 @@ import { ValueSlabs } from './value-slabs.js';
  */
 export const MAX_KEYS_PER_GROUP = 10_000_000;
 
-/** One key's record. Never changed once made, so that views can share it. */
-export interface KeyValueRecord extends HeldValue {
-  /** Shares its buffer with other values: whoever keeps it copies it. */
-  readonly value: Uint8Array;
-  /** Index of the entry that wrote it. Rises with each write of the group and is never used twice. */
-  readonly version: number;
-  /** CRC-32 of the value, as a signed number. The record's hash is made of it whenever it is needed. */
-  readonly content: number;
+/** One key's record, and the place of its value. Never changed once made, so that views can share it. */
+export class KeyValueRecord implements ValuePlace {
+  readonly slab: Slab;
+  readonly at: number;
+  readonly length: number;
+
+  constructor(
+    { slab, at, length }: ValuePlace,
+    /** Index of the entry that wrote it. Rises with each write of the group and is never used twice. */
+    readonly version: number,
+    /** CRC-32 of the value, as a signed number. The record's hash is made of it whenever it is needed. */
+    readonly content: number,
+  ) {
+    this.slab = slab;
+    this.at = at;
+    this.length = length;
+  }
+
+  /** A view of the value, which shares its buffer with other values: whoever keeps it copies it. */
+  get value(): Uint8Array {
+    return valueAt(this);
+  }
 }
 
 const COMMITTED: Outcome = { status: 'committed' };
+/** What kind a record is to the hash of the state. */
+const RECORD = 1;
 
 /** The replicated keys and values of one group. */
 export class KeyValueState implements ReplicatedState {
@@ -112,7 +127,7 @@ export class KeyValueState implements ReplicatedState {
   beginRestore(index = 0): { push(chunk: Uint8Array): void; finish(): void } {
     const next = new KeyValueState();
     const restorer = new SnapshotRestorer((key, value, version) => {
-      const record = makeRecord(next.values.hold(key, value), version);
+      const record = new KeyValueRecord(next.values.hold(key, value), version, contentOf(value));
       if (!next.records.append(key, record)) return false;
       next.account(key, undefined, record);
       return true;
@@ -151,10 +166,18 @@ export class KeyValueState implements ReplicatedState {
     return this.put(command.key, command.value, index);
   }
 
-  private put(key: string, value: Uint8Array, index: number): Outcome {
-    const record = makeRecord(this.values.hold(key, value), index);
-    this.account(key, this.records.set(key, record), record);
-    this.history.push(index, key, record.value);
+  private put(given: string, value: Uint8Array, index: number): Outcome {
+    // First, since it may move the value that is there now.
+    this.values.makeRoom(value.length);
+    const cell = this.records.find(given);
+    // What lives on names the key as the map has it: the one that came with the entry goes with the entry.
+    const key = cell?.key ?? given;
+    const record = new KeyValueRecord(this.values.place(key, value), index, contentOf(value));
+    const replaced = cell?.value;
+    if (cell === undefined) this.records.add(key, record);
+    else this.records.replace(cell, record);
+    this.account(key, replaced, record);
+    this.history.push(index, key, record);
     return { status: 'written', version: index };
   }
 
@@ -167,20 +190,20 @@ export class KeyValueState implements ReplicatedState {
     const record = this.records.get(key);
     if (record?.slab !== from) return;
     const { version, content } = record;
-    const { value, slab } = this.values.hold(key, record.value);
-    this.records.set(key, { value, slab, version, content });
+    this.records.set(key, new KeyValueRecord(this.values.hold(key, record.value), version, content));
     this.values.release(record);
   }
 
   private account(key: string, removed: KeyValueRecord | undefined, added: KeyValueRecord | undefined): void {
+    const named = hashName(RECORD, key);
     if (removed !== undefined) {
-      this.sum.subtract(recordHash(key, removed));
-      this.bytes -= removed.value.length;
+      this.sum.subtractRecord(named, removed.version, removed.content);
+      this.bytes -= removed.length;
       this.values.release(removed);
     }
     if (added !== undefined) {
-      this.sum.add(recordHash(key, added));
-      this.bytes += added.value.length;
+      this.sum.addRecord(named, added.version, added.content);
+      this.bytes += added.length;
     }
   }
 }
@@ -190,10 +213,6 @@ function holds(condition: WriteCondition, version: number | undefined): boolean 
   return condition === 'absent' ? version === undefined : version === condition;
 }
 
-function makeRecord({ value, slab }: HeldValue, version: number): KeyValueRecord {
-  return { value, slab, version, content: crc32(value) | 0 };
-}
-
-function recordHash(key: string, { version, content }: KeyValueRecord): HashPair {
-  return hashRecord(1, key, version, content);
+function contentOf(value: Uint8Array): number {
+  return crc32(value) | 0;
 }

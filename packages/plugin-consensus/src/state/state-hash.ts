@@ -26,14 +26,27 @@ export function hashText(text: string): number {
   return hash | 0;
 }
 
+/** What the hash of a record takes of what kind it is and of its name. */
+export function hashName(kind: number, name: string): number {
+  return mix(hashText(name) ^ mix(kind + 1));
+}
+
 /** Hash of a record: what kind it is, its name, a number, and the hash of its content. */
 export function hashRecord(kind: number, name: string, number: number, content: number): HashPair {
-  const named = mix(hashText(name) ^ mix(kind + 1));
+  const named = hashName(kind, name);
+  const a = firstHalf(named, number, content);
+  return { a, b: secondHalf(named, number, content, a) };
+}
+
+function firstHalf(named: number, number: number, content: number): number {
   const low = number >>> 0;
   const high = Math.floor(number / 0x1_0000_0000);
-  const a = mix(named ^ mix(content ^ mix(low ^ mix(high + 0x9e3779b9))));
-  const b = mix(mix(named + 0x85ebca6b) ^ mix(a ^ (content + 0xc2b2ae35)) ^ low);
-  return { a, b };
+  return mix(named ^ mix(content ^ mix(low ^ mix(high + 0x9e3779b9))));
+}
+
+function secondHalf(named: number, number: number, content: number, first: number): number {
+  const low = number >>> 0;
+  return mix(mix(named + 0x85ebca6b) ^ mix(first ^ (content + 0xc2b2ae35)) ^ low);
 }
 
 /** Adds a term to a sum. */
@@ -59,6 +72,20 @@ export class HashSum implements HashPair {
   subtract(term: HashPair): void {
     this.a = (this.a - term.a) | 0;
     this.b = (this.b - term.b) | 0;
+  }
+
+  /** Adds what {@link hashRecord} gives, without making it. `named` is the record's {@link hashName}. Hot path. */
+  addRecord(named: number, number: number, content: number): void {
+    const a = firstHalf(named, number, content);
+    this.a = (this.a + a) | 0;
+    this.b = (this.b + secondHalf(named, number, content, a)) | 0;
+  }
+
+  /** Takes out what {@link addRecord} added. */
+  subtractRecord(named: number, number: number, content: number): void {
+    const a = firstHalf(named, number, content);
+    this.a = (this.a - a) | 0;
+    this.b = (this.b - secondHalf(named, number, content, a)) | 0;
   }
 }
 

@@ -2,16 +2,16 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { HeldValue, Slab } from './value-slabs.js';
-import { ValueSlabs } from './value-slabs.js';
+import type { Slab, ValuePlace } from './value-slabs.js';
+import { ValueSlabs, valueAt } from './value-slabs.js';
 
 /** A state with nothing but values. */
 class Held {
-  readonly values = new Map<string, HeldValue>();
+  readonly values = new Map<string, ValuePlace>();
   readonly slabs = new ValueSlabs((key, from) => {
     const held = this.values.get(key);
     if (held?.slab !== from) return;
-    this.values.set(key, this.slabs.hold(key, held.value));
+    this.values.set(key, this.slabs.hold(key, valueAt(held)));
     this.slabs.release(held);
   });
 
@@ -32,10 +32,9 @@ class Held {
   get bytes(): { readonly values: number; readonly slabs: number } {
     const slabs = new Set<Slab>();
     let values = 0;
-    for (const { value, slab } of this.values.values()) {
-      if (slab === undefined) continue;
+    for (const { slab, length } of this.values.values()) {
       slabs.add(slab);
-      values += value.length;
+      values += length;
     }
     return { values, slabs: [...slabs].reduce((sum, { bytes }) => sum + bytes.length, 0) };
   }
@@ -65,11 +64,12 @@ describe('values in slabs', () => {
           wanted.set(key, given.slice());
           // The message that it came with is used for something else.
           given.fill(0);
-          const seen = held.values.get(key)?.value ?? given;
+          const place = held.values.get(key);
+          const seen = place === undefined ? given : valueAt(place);
           read.push({ seen, was: seen.slice() });
         }
         expect([...held.values.keys()].toSorted()).toEqual([...wanted.keys()].toSorted());
-        for (const [key, value] of wanted) expect(held.values.get(key)?.value).toEqual(value);
+        for (const [key, value] of wanted) expect(valueAt(held.values.get(key) as ValuePlace)).toEqual(value);
         for (const { seen, was } of read) expect(seen).toEqual(was);
       }),
     );

@@ -13,22 +13,29 @@ const MAX_VALUES = 512;
 /** A slab of which fewer bytes are in use than this part is cleared. */
 const SPARSE_PART = 1 / 4;
 
-/** A value that the state has. */
-export interface HeldValue {
-  readonly value: Uint8Array;
-  /** The slab it lies in; undefined when it has a buffer of its own. */
-  readonly slab: Slab | undefined;
+/** Where a value lies. A view of each value would be one more object that the collector has to move, and move again. */
+export interface ValuePlace {
+  readonly slab: Slab;
+  /** Where in the slab it begins. */
+  readonly at: number;
+  readonly length: number;
 }
 
-/** A buffer that values share. */
+/** A buffer that values share, or that of one long value. */
 export interface Slab {
   readonly bytes: Uint8Array;
   /** Bytes that were given away. */
   used: number;
   /** Bytes of values that are still held. At most `used`. */
   live: number;
-  /** The key of each value that was ever put here. */
+  /** The key of each value that was ever put here and may be moved: none in the buffer of one value. */
   readonly keys: string[];
+}
+
+/** A view of the value at a place. */
+export function valueAt({ slab, at, length }: ValuePlace): Uint8Array {
+  const { buffer, byteOffset } = slab.bytes;
+  return new Uint8Array(buffer, byteOffset + at, length);
 }
 
 /** The slabs of one state. */
@@ -39,23 +46,33 @@ export class ValueSlabs {
   constructor(private readonly move: (key: string, from: Slab) => void) {}
 
   /** Keeps a copy of a value: what comes with an entry is a view of a message or a file that would live as long. */
-  hold(key: string, value: Uint8Array): HeldValue {
+  hold(key: string, value: Uint8Array): ValuePlace {
+    this.makeRoom(value.length);
+    return this.place(key, value);
+  }
+
+  /** Makes room for a value of this length. Other values may be moved for it. */
+  makeRoom(length: number): void {
+    if (length > MAX_SHARED_BYTES) return;
+    while (this.open.used + length > SLAB_BYTES || this.open.keys.length >= MAX_VALUES) this.turnOver();
+  }
+
+  /** As {@link hold} after {@link makeRoom}: nothing is moved. */
+  place(key: string, value: Uint8Array): ValuePlace {
     const { length } = value;
-    if (length > MAX_SHARED_BYTES || length === 0) return { value: new Uint8Array(value), slab: undefined };
-    if (this.open.used + length > SLAB_BYTES || this.open.keys.length === MAX_VALUES) this.turnOver();
+    if (length > MAX_SHARED_BYTES || length === 0) return { slab: ownSlab(value), at: 0, length };
     const slab = this.open;
     const at = slab.used;
     slab.bytes.set(value, at);
     slab.used += length;
     slab.live += length;
     slab.keys.push(key);
-    return { value: new Uint8Array(slab.bytes.buffer, at, length), slab };
+    return { slab, at, length };
   }
 
   /** A value is not held any more. Whoever still reads it may: it stays as it is. */
-  release({ value, slab }: HeldValue): void {
-    if (slab === undefined) return;
-    slab.live -= value.length;
+  release({ slab, length }: ValuePlace): void {
+    slab.live -= length;
     if (slab !== this.open) this.clearIfSparse(slab);
   }
 
@@ -74,4 +91,9 @@ export class ValueSlabs {
 
 function newSlab(): Slab {
   return { bytes: new Uint8Array(new ArrayBuffer(SLAB_BYTES)), used: 0, live: 0, keys: [] };
+}
+
+/** The buffer of one value, which is never moved. */
+function ownSlab(value: Uint8Array): Slab {
+  return { bytes: new Uint8Array(value), used: value.length, live: value.length, keys: [] };
 }

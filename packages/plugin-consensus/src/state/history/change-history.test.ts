@@ -2,8 +2,15 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { ValuePlace } from '../value-slabs.js';
 import type { KeyChange } from './change-history.js';
 import { ChangeHistory, MAX_SCAN } from './change-history.js';
+
+/** A value that has a buffer of its own. */
+function placeOf(bytes: Uint8Array): ValuePlace {
+  const { length } = bytes;
+  return { slab: { bytes, used: length, live: length, keys: [] }, at: 0, length };
+}
 
 /** Reads on until there is nothing more. */
 function readAll(history: ChangeHistory, from: number, prefix: string, applied: number, limit: number) {
@@ -40,7 +47,7 @@ describe('the history of changes', () => {
           for (const { key, gap, bytes } of steps) {
             version += 1 + gap;
             const value = bytes % 5 === 0 ? undefined : new Uint8Array(bytes);
-            history.push(version, key, value);
+            history.push(version, key, value && placeOf(value));
             all.push({ key, version, value });
           }
           const { compacted, found } = readAll(history, from, prefix, version, limit);

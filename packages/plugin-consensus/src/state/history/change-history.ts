@@ -2,6 +2,9 @@
 // version that it has seen. It is no part of the replicated state: each replica has what it applied itself since it was
 // started or was given a snapshot, and says so when a watcher asks for more.
 
+import { valueAt } from '../value-slabs.js';
+import type { ValuePlace } from '../value-slabs.js';
+
 /**
  * Changes that a group keeps at most. At three thousand writes a second to the group it is ten seconds, in which a
  * watcher that lost its connection finds another one; what a busy group keeps more than that is memory that never
@@ -41,7 +44,7 @@ export class ChangeHistory {
   /** Three arrays and not one of objects: `push` is on the path of every write, and allocates nothing. */
   private versions: number[] = [];
   private keys: string[] = [];
-  private values: (Uint8Array | undefined)[] = [];
+  private values: (ValuePlace | undefined)[] = [];
   private capacity = 0;
   private head = 0;
   private count = 0;
@@ -65,7 +68,7 @@ export class ChangeHistory {
   }
 
   /** Adds the change that the entry at `version` made. Hot path. */
-  push(version: number, key: string, value: Uint8Array | undefined): void {
+  push(version: number, key: string, value: ValuePlace | undefined): void {
     if (this.count === this.capacity) {
       if (this.capacity < this.maxChanges) this.grow();
       else this.dropOldest();
@@ -105,7 +108,9 @@ export class ChangeHistory {
       const slot = (this.head + at) % this.capacity;
       const key = this.keys[slot] as string;
       if (!key.startsWith(prefix)) continue;
-      changes.push({ key, version: this.versions[slot] as number, value: this.values[slot] });
+      const place = this.values[slot];
+      const value = place === undefined ? undefined : valueAt(place);
+      changes.push({ key, version: this.versions[slot] as number, value });
     }
     // Past the last change nothing happened up to what is applied.
     const seen =
@@ -151,6 +156,6 @@ function unrolled<T>(ring: readonly T[], head: number): T[] {
   return head === 0 ? ring.slice() : [...ring.slice(head), ...ring.slice(0, head)];
 }
 
-function sizeOf(key: string, value: Uint8Array | undefined): number {
+function sizeOf(key: string, value: ValuePlace | undefined): number {
   return key.length + (value === undefined ? 0 : value.length) + 32;
 }

@@ -6,7 +6,7 @@
 import type { Outcome } from '../outcome.js';
 import { outcomeHash, resultBytes } from '../outcome.js';
 import type { HashPair } from '../state-hash.js';
-import { HashSum, hashRecord, mix } from '../state-hash.js';
+import { HashSum, hashName, mix } from '../state-hash.js';
 import {
   MAX_OUTCOMES,
   MAX_OUTCOMES_PER_SESSION,
@@ -18,8 +18,9 @@ import type { TableView } from './idempotency-table.js';
 import type { Recent } from './recency-log.js';
 import { RecencyLog } from './recency-log.js';
 
-const SESSION = 4;
-const SESSION_OUTCOME = 5;
+/** What sessions and their outcomes are to the hash: they have no names. */
+const SESSION = hashName(4, '');
+const SESSION_OUTCOME = hashName(5, '');
 
 /** A command's place in its session. */
 export interface SessionCommand {
@@ -194,7 +195,7 @@ export class SessionTable {
     this.byId.set(id, session);
     this.recency.add(session);
     this.newestUse = lastUsed;
-    this.sum.add(sessionHash(session));
+    this.sum.addRecord(SESSION, session.id, sessionContent(session));
     for (const command of commands) this.keep(session, command);
     return true;
   }
@@ -218,12 +219,12 @@ export class SessionTable {
 
   private use(session: Session, lowestWanted: number, index: number): void {
     this.keepForView(session);
-    this.sum.subtract(sessionHash(session));
+    this.sum.subtractRecord(SESSION, session.id, sessionContent(session));
     session.lastUsed = index;
     this.newestUse = index;
     this.recency.touch(session);
     if (lowestWanted > session.lowestWanted) this.acknowledge(session, lowestWanted);
-    this.sum.add(sessionHash(session));
+    this.sum.addRecord(SESSION, session.id, sessionContent(session));
   }
 
   private acknowledge(session: Session, lowestWanted: number): void {
@@ -243,7 +244,7 @@ export class SessionTable {
     session.resultBytes += bytes;
     this.bytes += bytes;
     this.outcomeCount++;
-    this.sum.add(commandHash(session.id, command));
+    this.sum.addRecord(SESSION_OUTCOME, command.sequence, commandContent(session.id, command));
   }
 
   private drop(session: Session, sequence: number): void {
@@ -254,7 +255,7 @@ export class SessionTable {
     session.resultBytes -= bytes;
     this.bytes -= bytes;
     this.outcomeCount--;
-    this.sum.subtract(commandHash(session.id, command));
+    this.sum.subtractRecord(SESSION_OUTCOME, command.sequence, commandContent(session.id, command));
   }
 
   private forget(session: Session): void {
@@ -262,7 +263,7 @@ export class SessionTable {
     for (const sequence of session.commands.keys()) this.drop(session, sequence);
     this.byId.delete(session.id);
     this.recency.remove(session);
-    this.sum.subtract(sessionHash(session));
+    this.sum.subtractRecord(SESSION, session.id, sessionContent(session));
   }
 }
 
@@ -270,12 +271,12 @@ function recordOf({ id, lastUsed, lowestWanted, commands }: Session): SessionRec
   return { id, lastUsed, lowestWanted, commands: [...commands.values()] };
 }
 
-/** Hash of a session as it is now. Made anew whenever it is needed: that costs less than to keep it. */
-function sessionHash({ id, lastUsed, lowestWanted }: Session): HashPair {
-  return hashRecord(SESSION, '', id, mix(lastUsed) ^ mix(lowestWanted + 0x51ed270b));
+/** Hash of what a session is now. Made anew whenever it is needed: that costs less than to keep it. */
+function sessionContent({ lastUsed, lowestWanted }: Session): number {
+  return mix(lastUsed) ^ mix(lowestWanted + 0x51ed270b);
 }
 
-/** Hash of a remembered command of a session. */
-function commandHash(id: number, { sequence, fingerprint, outcome }: RememberedCommand): HashPair {
-  return hashRecord(SESSION_OUTCOME, '', sequence, mix(id) ^ mix(fingerprint ^ outcomeHash(outcome)));
+/** Hash of what is remembered of a command of a session. */
+function commandContent(id: number, { fingerprint, outcome }: RememberedCommand): number {
+  return mix(id) ^ mix(fingerprint ^ outcomeHash(outcome));
 }
