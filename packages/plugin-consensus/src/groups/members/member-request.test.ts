@@ -57,6 +57,8 @@ describe('a request is refused that', () => {
     ['names a node twice', { add: ['n5'], remove: ['n5'] }, /n5 is named twice/],
     ['names a stranger', { addLearners: ['n9'] }, /n9 is no node of the cluster/],
     ['leaves nobody with data', { remove: ['n1', 'n2', 'n3'] }, /nobody who votes and has the data/],
+    ['leaves as many witnesses as voters with data', { remove: ['n2', 'n3'] }, /would not be a majority/],
+    ['adds too many witnesses', { addWitnesses: ['w2', 'n6'] }, /would not be a majority/],
     ['makes a voter learn', { addLearners: ['n2'] }, /n2 votes/],
     ['gives a witness data', { add: ['w1'] }, /w1 is a witness/],
     ['takes the data of a voter', { addWitnesses: ['n2'] }, /n2 has the data/],

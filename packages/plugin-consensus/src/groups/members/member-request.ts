@@ -88,8 +88,11 @@ export function planMembers(
 
   const gone = remove.filter((node) => votes.has(node) || learns.has(node));
   const after = new Set([...votes, ...add].filter((node) => !gone.includes(node)));
-  if (![...after].some((node) => !witnesses.has(node)))
-    throw refuse('nobody who votes and has the data would be left');
+  const holders = [...after].filter((node) => !witnesses.has(node));
+  if (holders.length === 0) throw refuse('nobody who votes and has the data would be left');
+  const hollow = new Set([...witnesses, ...addWitnesses].filter((node) => !gone.includes(node)));
+  // The core would refuse it too, but as something that may be possible later, and be asked again and again.
+  if (hollow.size >= holders.length) throw refuse('those who vote and have the data would not be a majority');
 
   const promote = add.filter((node) => !votes.has(node));
   const newLearners = addLearners.filter((node) => !learns.has(node));

@@ -318,6 +318,13 @@ describe('a request for a replica', () => {
     await cluster.until('it is gone', () => !has('n4'), 60_000);
   });
 
+  it('makes an empty replica that goes if nothing comes of it, also where the node was one of the first members', async () => {
+    await begin();
+    expect(JSON.parse((await ask('n1', 'n4', ['n1', 'n4'])).toString())).toEqual({ opened: true });
+    await cluster.put('n1', 'k', 'v');
+    await cluster.until('it is gone', () => !has('n4'), 60_000);
+  });
+
   it('makes one that begins in the term of who asked, and does not hear earlier leaders', async () => {
     await begin();
     await ask('n1', 'n4', ['n1'], { term: 5 });

@@ -11,7 +11,7 @@ import type { GroupTurns } from './group-turns.js';
 import type { ReplicaClient } from './replica-client.js';
 import type { ReplicaRecords } from './replica-records.js';
 
-/** A replica without a leader, or that is no member by its own log, asks only after so long: elections come and go. */
+/** A replica without a leader, or that is no member as far as it knows, asks only after so long: elections come and go. */
 const LEADERLESS_MS = 10_000;
 const LOOK_MS = 5_000;
 /** Peers that are asked in one look. */
@@ -98,15 +98,17 @@ export class ReplicaRemoval {
   }
 
   private look(): void {
-    const { engine, clock, client, log } = this.options;
+    const { engine, clock, client, log, records } = this.options;
     const now = clock.now();
     const open = new Set(engine.all().map(({ id }) => id));
     for (const id of this.leaderlessSince.keys()) if (!open.has(id)) this.leaderlessSince.delete(id);
     const peers = client.connected();
     for (const group of engine.all()) {
-      // One that has seen its own removal hears of no leader again, and holds the last one for the leader for ever.
+      // One that has seen its own removal hears of no leader again, and holds the last one for the leader for ever. So
+      // does one that was opened and then not made a member: where it was one of the first, it takes itself for one.
       const isMember = membersOf(group.conf).includes(engine.nodeId);
-      if ((group.leader !== undefined && isMember) || group.failed !== undefined) {
+      const knowsMembers = group.lastApplied >= records.of(group.id).openedAt;
+      if ((group.leader !== undefined && isMember && knowsMembers) || group.failed !== undefined) {
         this.leaderlessSince.delete(group.id);
         continue;
       }
