@@ -1,5 +1,5 @@
 // Module hooks that run TypeScript sources: names that end in .js are looked for as .ts, and types are taken away. With
-// SEEDED_BUG set to a file that describes a bug, the named source is changed on its way: nothing on disk is.
+// SEEDED_BUG set to a file that describes a bug, the named sources are changed on their way: nothing on disk is.
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -12,7 +12,10 @@ const { transformSync } = await import(
 );
 const bugFile = process.env.SEEDED_BUG;
 const bug = bugFile === undefined ? undefined : JSON.parse(await readFile(bugFile, 'utf8'));
-const bugUrl = bug === undefined ? undefined : pathToFileURL(join(root, bug.file)).href;
+const changes = (bug === undefined ? [] : [bug, ...(bug.also ?? [])]).map((change) => ({
+  ...change,
+  url: pathToFileURL(join(root, change.file)).href,
+}));
 
 /** Resolves as Node.js does, and tries the TypeScript source of a file that is not there. */
 export async function resolve(specifier, context, next) {
@@ -27,10 +30,9 @@ export async function load(url, context, next) {
   if (!url.endsWith('.ts')) return next(url, context);
   const path = fileURLToPath(url);
   let text = await readFile(path, 'utf8');
-  if (url === bugUrl) {
-    if (text.split(bug.find).length !== 2)
-      throw new Error(`"${bug.find}" does not occur once in ${bug.file}`);
-    text = text.replace(bug.find, () => bug.replace);
+  for (const { find, replace } of changes.filter((change) => change.url === url)) {
+    if (text.split(find).length !== 2) throw new Error(`"${find}" does not occur once in ${path}`);
+    text = text.replace(find, () => replace);
   }
   const { code, errors } = transformSync(path, text, {
     sourcemap: false,

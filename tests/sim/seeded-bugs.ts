@@ -7,16 +7,22 @@ import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { simulateMany } from './pool.js';
 
-/** A bug to seed. */
-export interface SeededBug {
-  readonly name: string;
-  /** The property it breaks. */
-  readonly property: string;
+/** A change of the source. */
+export interface SourceChange {
   /** Path of the source file from the root. */
   readonly file: string;
   /** Text that occurs exactly once in it. */
   readonly find: string;
   readonly replace: string;
+}
+
+/** A bug to seed. */
+export interface SeededBug extends SourceChange {
+  readonly name: string;
+  /** The property it breaks. */
+  readonly property: string;
+  /** Where two parts of the product see to the property, each without the other: both are broken. */
+  readonly also?: readonly SourceChange[];
   /** Seeds, from 1, among which one must fail. */
   readonly seeds: number;
   /** Faults to simulate; default: as the seeds choose. */
@@ -50,9 +56,10 @@ export async function readBugs(folder: string = FOLDER): Promise<ReadonlyMap<str
 
 /** Simulates seed after seed with the bug in place until one fails. */
 export async function hunt(path: string, bug: SeededBug): Promise<Kill> {
-  const source = await readFile(join(ROOT, bug.file), 'utf8');
-  if (source.split(bug.find).length !== 2) {
-    throw new Error(`${basename(path)}: "${bug.find}" does not occur once in ${bug.file}`);
+  for (const { file, find } of [bug, ...(bug.also ?? [])]) {
+    const source = await readFile(join(ROOT, file), 'utf8');
+    if (source.split(find).length === 2) continue;
+    throw new Error(`${basename(path)}: "${find}" does not occur once in ${file}`);
   }
   const seeds = Array.from({ length: bug.seeds }, (_, n) => n + 1);
   const reports = await simulateMany(seeds, {

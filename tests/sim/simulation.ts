@@ -37,7 +37,7 @@ const DEFAULTS = Object.fromEntries(
 ) as ConsensusLimits;
 
 /** Faults that change members. */
-const CHANGING = new Set(['member-change', 'member-churn']);
+const CHANGING = new Set(['member-change', 'member-churn', 'quarrel']);
 /** Faults after which durable data is gone. */
 const DAMAGING = new Set(['flipped-bit', 'misdirected', 'wipe']);
 

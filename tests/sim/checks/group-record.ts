@@ -93,7 +93,9 @@ export class GroupRecord {
     // What is committed is durable on a quorum without this one.
     if (index <= issued.hardState.commit || index <= leader.snapshotIndex) return;
     const entry = leader.at(index);
-    if (entry !== undefined && durable.holds(index, entry.term)) return;
+    // Of two writes that the disk reports at once, the first may be answered for when the second has replaced its entries.
+    // That is no more than late: a vote that came between them was given, or refused, by a log that had them.
+    if (entry !== undefined && durable.held(index, entry.term)) return;
     const has = `its disk holds ${durable.lastIndex} of term ${durable.at(durable.lastIndex)?.term}`;
     this.broken(
       'acknowledged entries are durable',

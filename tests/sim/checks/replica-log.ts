@@ -18,6 +18,8 @@ export class ReplicaLog {
   snapshotIndex = 0;
   lastIndex = 0;
   private readonly entries = new Map<number, Logged>();
+  /** What others took the place of. */
+  private readonly replaced = new Set<string>();
 
   /** The entry at an index; undefined when there is none, or it is in the snapshot and was never seen. */
   at(index: number): Logged | undefined {
@@ -28,6 +30,11 @@ export class ReplicaLog {
   holds(index: number, term: number): boolean {
     if (index <= this.snapshotIndex) return true;
     return index <= this.lastIndex && this.entries.get(index)?.term === term;
+  }
+
+  /** As {@link holds}, or whether it did before others took the place of that entry. */
+  held(index: number, term: number): boolean {
+    return this.holds(index, term) || this.replaced.has(`${index} ${term}`);
   }
 
   /** Takes in one write: snapshot, entries, hard state, in this order. */
@@ -42,6 +49,7 @@ export class ReplicaLog {
 
   /** A snapshot that came from a leader takes the place of all that is there. */
   private installSnapshot(index: number): void {
+    this.dropFrom(index + 1);
     this.entries.clear();
     this.lastIndex = index;
     this.snapshotIndex = index;
@@ -60,10 +68,15 @@ export class ReplicaLog {
   }
 
   private append(entry: Entry, sum: number): void {
-    if (entry.index <= this.lastIndex) {
-      for (let index = entry.index; index <= this.lastIndex; index++) this.entries.delete(index);
-    }
+    this.dropFrom(entry.index);
     this.entries.set(entry.index, { term: entry.term, sum });
     this.lastIndex = entry.index;
+  }
+  private dropFrom(from: number): void {
+    for (let index = from; index <= this.lastIndex; index++) {
+      const entry = this.entries.get(index);
+      if (entry !== undefined) this.replaced.add(`${index} ${entry.term}`);
+      this.entries.delete(index);
+    }
   }
 }

@@ -3,6 +3,7 @@
 // (crashes, pauses, partitions, slow and failing disks) may hit all nodes at once.
 
 import { errorMessage } from '@datawarehouse/sdk';
+import { lateWriter, quarrel } from './plots.js';
 import type { Prng } from './prng.js';
 import type { Owner, Scheduler } from './scheduler.js';
 import type { SimNetwork } from './sim-network.js';
@@ -78,6 +79,8 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
   wipe: (nemesis) => nemesis.wipe(),
   'member-change': (nemesis) => nemesis.changeMembers(),
   'member-churn': (nemesis) => nemesis.churn(),
+  quarrel,
+  'late-writer': lateWriter,
 };
 
 /** Share of the nodes that are added as witnesses, to groups that have none. */
@@ -102,7 +105,7 @@ export class Nemesis {
   readonly prng: Prng;
   private stopped = false;
 
-  constructor(private readonly victims: Victims) {
+  constructor(readonly victims: Victims) {
     this.prng = victims.prng;
   }
 
@@ -411,12 +414,12 @@ export class Nemesis {
     this.victims.onDamage(node.id);
   }
 
-  private cut(from: string, to: string, kind: 'two-way' | 'one-way'): void {
+  cut(from: string, to: string, kind: 'two-way' | 'one-way'): void {
     this.victims.network.shape(from, to, { cut: true });
     if (kind === 'two-way') this.victims.network.shape(to, from, { cut: true });
   }
 
-  private join(a: string, b: string): void {
+  join(a: string, b: string): void {
     this.victims.network.shape(a, b, { cut: false });
     this.victims.network.shape(b, a, { cut: false });
   }
@@ -441,14 +444,14 @@ export class Nemesis {
     return this.prng.wait(this.prng.pick([150, 500, 2_000, 6_000]));
   }
 
-  private after(delayMs: number, what: string, run: () => void): void {
+  after(delayMs: number, what: string, run: () => void): void {
     const { scheduler, owner } = this.victims;
     scheduler.schedule(owner, delayMs, what, () => {
       if (!this.stopped) run();
     });
   }
 
-  private note(text: string): void {
+  note(text: string): void {
     const { trace, scheduler } = this.victims;
     trace.note(scheduler.now, 'nemesis', text);
   }

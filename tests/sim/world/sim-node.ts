@@ -3,6 +3,7 @@
 
 import { FileAppendLog, FileBackingStore, type Logger } from '@datawarehouse/sdk';
 import { MultiRaftEngine } from '../../../packages/plugin-consensus/src/engine/multi-raft-engine.js';
+import type { RaftGroup } from '../../../packages/plugin-consensus/src/engine/raft-group.js';
 import {
   ClusterService,
   type ClusterServiceOptions,
@@ -80,6 +81,8 @@ export class SimNode {
   readonly disk: SimDisk;
   readonly quartz: Quartz = { rate: 1, wallOffset: 0, leapt: 0 };
   life: Life | undefined;
+  /** Called when a group of this node has changed its members here. */
+  readonly onMembersChanged = new Set<(group: RaftGroup) => void>();
   state: NodeState = 'down';
   /** What the last start failed with; undefined when its disk failed at that time. */
   refusal: unknown;
@@ -218,7 +221,10 @@ export class SimNode {
         router.current?.leaderChanged();
         service?.leaderChanged(group);
       },
-      onMembersChanged: () => router.current?.leaderChanged(),
+      onMembersChanged: (group) => {
+        router.current?.leaderChanged();
+        for (const tell of this.onMembersChanged) tell(group);
+      },
       onReplicasChanged: () => router.current?.leaderChanged(),
     });
     checks.watchEngine(this.id, life, engine);
