@@ -9,7 +9,7 @@ export interface EngineLimits {
   readonly maxPendingProposalBytes: number;
   /** Linearizable reads that wait at this node. More are refused with `overloaded`. */
   readonly maxPendingReads: number;
-  /** Turns of a group whose proposals may be on their way to the disk at once. */
+  /** Turns whose proposals may be on their way to the disk at once. */
   readonly maxInflightWrites: number;
   /** Bytes from peers that wait for this node's disk; beyond, appends of peers are dropped and come again. */
   readonly maxMemoryBytes: number;

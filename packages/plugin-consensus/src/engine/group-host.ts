@@ -19,6 +19,8 @@ export interface GroupHost extends TickCounter {
   readonly limits: EngineLimits;
   /** Why no work is taken now; undefined when it is. */
   readonly refusal: DwError | undefined;
+  /** Whether the disk has as much to do as it should: no further proposals are appended until it has less. */
+  readonly diskBusy: boolean;
   /** Whether more bytes from peers wait for the disk than may. */
   readonly diskFull: boolean;
   /** The present election timeout. */

@@ -307,28 +307,6 @@ describe('overload', () => {
     expect(cluster.node('n1').engine.budget.count).toBe(0);
   });
 
-  it('of a slow disk makes batches: what comes while two writes of a group are under way waits for one of them', async () => {
-    const cluster = await start();
-    const key = cluster.keyOf('group-1');
-    const { engine } = cluster.node('n1');
-    const { pending } = engine.group('group-1')!;
-    cluster.stallDisk('n1');
-    const writes = [];
-    const waiting = [];
-    for (let n = 1; n <= 6; n++) {
-      writes.push(cluster.node('n1').store.putAsync(key, Buffer.from(String(n))));
-      await cluster.advance(1);
-      waiting.push([pending.inLog, pending.queued]);
-    }
-    expect(waiting).toEqual([1, 2, 2, 2, 2, 2].map((inLog, n) => [inLog, n + 1 - inLog]));
-    const { diskWrites } = engine.counters;
-    cluster.node('n1').unstall();
-    await cluster.settle(Promise.all(writes));
-    // The four that waited were written at once.
-    expect(engine.counters.diskWrites).toBe(diskWrites + 1);
-    expect(await cluster.get('n2', key)).toBe('6');
-  });
-
   it('of clients leaves Raft its own way: heartbeats go on and nobody is deposed', async () => {
     const cluster = await start({ limits: { maxPendingProposals: 10_000, maxConcurrentOperations: 10_000 } });
     const term = cluster.node('n1').engine.group('group-1')!.term;

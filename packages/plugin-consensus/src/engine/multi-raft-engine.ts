@@ -134,6 +134,10 @@ export class MultiRaftEngine implements GroupHost {
     return this.state === 'draining' ? draining() : engineNotRunning();
   }
 
+  get diskBusy(): boolean {
+    return this.disk.depth >= this.limits.maxInflightWrites;
+  }
+
   get diskFull(): boolean {
     return this.disk.bytes > this.limits.maxMemoryBytes;
   }

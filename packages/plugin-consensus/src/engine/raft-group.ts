@@ -46,8 +46,6 @@ export class RaftGroup {
   private wasLeader = false;
   private failure: DwError | undefined;
   private stopped: DwError | undefined;
-  /** Appends with entries that are on their way to the disk. */
-  private writing = 0;
   private readonly stall: DiskStall;
   private readonly ticks: GroupTicks;
 
@@ -318,7 +316,6 @@ export class RaftGroup {
 
   /** An append, and all before it, are on disk. */
   durable(append: StorageAppend): void {
-    if (append.entries.length > 0) this.writing--;
     if (this.failure === undefined) this.install.durable(append);
   }
 
@@ -378,8 +375,7 @@ export class RaftGroup {
       this.pending.refuseQueued(notLeader(this.id, this.core.leader));
       return;
     }
-    // What comes while a write is under way goes to the disk and to the followers together.
-    if (this.writing >= this.host.limits.maxInflightWrites) return;
+    if (this.host.diskBusy) return;
     const next = this.pending.next();
     if (next.length === 0) return;
     try {
@@ -411,10 +407,7 @@ export class RaftGroup {
     const ready = this.core.ready();
     if (ready.soft !== undefined) this.roleChanged();
     for (const message of ready.messages) this.host.send(this, message);
-    if (ready.append !== undefined) {
-      if (ready.append.entries.length > 0) this.writing++;
-      this.host.write(this, ready.append);
-    }
+    if (ready.append !== undefined) this.host.write(this, ready.append);
     if (ready.apply !== undefined) this.applier.push(ready.apply);
     for (const read of ready.reads) this.reads.confirm(read.context, read.index, this.lastApplied);
   }

@@ -87,9 +87,8 @@ export const CONSENSUS_LIMITS = {
     unit: 'writes',
     min: 1,
     max: 64,
-    default: 2,
-    description:
-      'Writes of a group under way to the disk at which its new proposals wait: fewer make larger batches',
+    default: 8,
+    description: 'Writes under way to the disk at which new proposals wait: fewer make larger batches',
   },
   snapshotEntries: {
     unit: 'entries',
