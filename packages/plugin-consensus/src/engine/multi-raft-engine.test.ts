@@ -1,7 +1,8 @@
 // Whole nodes in one process: elections, reads and writes on any node, and what happens when nodes, links and disks fail.
 
 import { isDwError } from '@datawarehouse/sdk';
-import { afterEach, describe, expect, it } from 'vitest';
+import { settle } from '@datawarehouse/sdk/testing';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { keyValuesOf } from '../groups/group-key-values.js';
 import { TestCluster } from '../testing/cluster.test.kit.js';
 
@@ -282,6 +283,28 @@ describe('a disk that fails', () => {
     await cluster.put('n1', key, 'after');
     expect(await cluster.get('n1', key)).toBe('after');
     expect(await cluster.get('n3', key)).toBe('after');
+  });
+});
+
+describe('a node that follows and leads', () => {
+  it('answers the leader of one group in the frame that carries its own entries to it', async () => {
+    const cluster = await start();
+    cluster.stallDisk('n2');
+    const written = cluster.node('n1').store.putAsync(cluster.keyOf('group-1'), Buffer.from('x'));
+    await settle();
+    const sent = vi.spyOn(cluster.network.transport('n2'), 'send');
+    const { engine } = cluster.node('n2');
+    const [followed, led] = [engine.group('group-1')!, engine.group('group-2')!];
+    const durable = followed.durable.bind(followed);
+    vi.spyOn(followed, 'durable').mockImplementation((append) => {
+      // What n2 leads has a turn coming when the disk is done with the entry of n1.
+      led.submit('opaque', Buffer.from('y'), cluster.clock.now() + 1_000, () => undefined);
+      durable(append);
+    });
+    cluster.node('n2').unstall();
+    await settle();
+    expect(sent.mock.calls.map(([to]) => to).toSorted()).toEqual(['n1', 'n3']);
+    await cluster.settle(written);
   });
 });
 

@@ -22,6 +22,7 @@ import type { ConfState, Message, Snapshot, SnapshotMetadata, StorageAppend } fr
 import { KEY_VALUE_MACHINE } from '../state/replicated-state.js';
 import type { SnapshotShape } from '../storage/snapshot-format.js';
 import type { GroupStorage, SnapshotSink } from '../storage/types.js';
+import type { AppendJob } from './disk-writer.js';
 import { DiskWriter } from './disk-writer.js';
 import { START_ELECTION_TIMEOUT_MS, nextElectionTimeoutMs, ticksFor } from './election-timeout.js';
 import type { EngineLimits } from './engine-limits.js';
@@ -109,19 +110,9 @@ export class MultiRaftEngine implements GroupHost {
       },
       clock,
     );
-    this.disk = new DiskWriter(
-      storage,
-      clock,
-      (jobs) => {
-        // A replica that was closed hears of nothing, and least of all the one that took its place.
-        for (const { group, append } of jobs)
-          if (this.replicas.get(group.id) === group) group.durable(append);
-        this.outbox.flush();
-        if (this.outbox.holds) this.tickSource.at(0);
-      },
-      (error) => this.storageFailed(error),
-    );
-    storage.onFailed((error) => this.storageFailed(error));
+    const failed = (error: unknown): void => this.storageFailed(error);
+    this.disk = new DiskWriter(storage, clock, (jobs) => this.durable(jobs), failed);
+    storage.onFailed(failed);
   }
 
   get limits(): EngineLimits {
@@ -387,6 +378,15 @@ export class MultiRaftEngine implements GroupHost {
     this.applySome(now);
     if (this.outbox.holds) this.tickSource.at(0);
     this.tickSource.at(this.ticks + this.disk.ticksToStall(this.timeoutMs));
+  }
+
+  /** Appends are on disk. */
+  private durable(jobs: readonly AppendJob<RaftGroup>[]): void {
+    // A replica that was closed hears of nothing, and least of all the one that took its place.
+    for (const { group, append } of jobs) if (this.replicas.get(group.id) === group) group.durable(append);
+    // A turn that comes at once anyway sends the answers with what it has itself: one frame to a peer instead of two.
+    if (this.scheduled === undefined) this.outbox.flush();
+    if (this.outbox.holds) this.tickSource.at(0);
   }
 
   private applySome(now: number): void {
