@@ -5,6 +5,10 @@
 // ("Testing for Linearizability", 2017): a set of operations already placed together with the state they led to is
 // explored once. Keys are independent objects, so each is checked alone (linearizability is local: Herlihy and Wing).
 //
+// An operation whose outcome is unknown may stand anywhere behind its call, or nowhere. Those are tried last, because most
+// of them explain nothing, and of several that nobody could tell apart only the first: else each doubles what there is to
+// look through.
+//
 // Most histories are ordered with hardly a step back, and there the memory is most of the work: a search begins without
 // it, and begins anew with it once it has gone back too often.
 
@@ -37,6 +41,8 @@ export type Verdict =
 const FREE_STEPS_BACK = 1_000;
 
 interface Node {
+  /** What it does, the same text for operations that nobody can tell apart; undefined when it has an answer. */
+  readonly kin: string | undefined;
   /** Its place among all events, in order of time. */
   place: number;
   readonly entry: HistoryEntry;
@@ -49,17 +55,27 @@ interface Node {
 
 /** The events of a history, in order of time, as a linked list behind a head; calls before returns at equal times. */
 function eventList(history: readonly HistoryEntry[]): { head: Node; returns: number } {
+  const read = new Set(history.map(({ outcome }) => (outcome.kind === 'read' ? outcome.value : undefined)));
   const events: { time: number; order: number; node: Node }[] = [];
   let returns = 0;
   for (const entry of history) {
     const open = entry.outcome.kind === 'unknown';
     const ret: Node | undefined = open
       ? undefined
-      : { place: 0, entry, ret: undefined, isCall: false, prev: undefined, next: undefined };
+      : {
+          kin: undefined,
+          place: 0,
+          entry,
+          ret: undefined,
+          isCall: false,
+          prev: undefined,
+          next: undefined,
+        };
+    const kin = open ? kinOf(entry.operation, read) : undefined;
     events.push({
       time: entry.calledAt,
       order: 0,
-      node: { place: 0, entry, ret, isCall: true, prev: undefined, next: undefined },
+      node: { kin, place: 0, entry, ret, isCall: true, prev: undefined, next: undefined },
     });
     if (ret !== undefined) {
       returns += 1;
@@ -70,6 +86,7 @@ function eventList(history: readonly HistoryEntry[]): { head: Node; returns: num
   const first = history[0];
   if (first === undefined) throw new Error('an empty history has no events');
   const head: Node = {
+    kin: undefined,
     place: -1,
     entry: first,
     ret: undefined,
@@ -85,6 +102,20 @@ function eventList(history: readonly HistoryEntry[]): { head: Node; returns: num
     last = node;
   });
   return { head, returns };
+}
+
+/** What tells an operation of unknown outcome from others: what it does, and what it writes if that was ever read. */
+function kinOf(operation: Operation, read: ReadonlySet<string | undefined>): string {
+  const value = 'value' in operation && read.has(operation.value) ? operation.value : '';
+  return `${operation.kind} ${operation.kind === 'cas' ? operation.expected : ''} ${value}`;
+}
+
+/** Whether one that nobody can tell from it comes before it, so that there is no need to try this one. */
+function hasEarlierKin(head: Node, node: Node): boolean {
+  for (let at = head.next; at !== undefined && at !== node; at = at.next) {
+    if (at.isCall && at.kin === node.kin) return true;
+  }
+  return false;
 }
 
 function unlink(node: Node): void {
@@ -130,11 +161,13 @@ function hasPlainOrder(history: readonly HistoryEntry[]): boolean {
 function search(history: readonly HistoryEntry[], seen: Set<string> | undefined, stepsBack: number): Verdict {
   const { head, returns } = eventList(history);
   let stepsLeft = stepsBack;
-  const stack: { node: Node; state: KeyState; furthest: number }[] = [];
+  const stack: { node: Node; state: KeyState; furthest: number; open: boolean }[] = [];
   let state: KeyState = ABSENT;
   /** Place of the furthest operation that is placed. */
   let furthest = -1;
   let unanswered = returns;
+  /** Whether it is the turn of the operations whose outcome is unknown. */
+  let open = false;
   let at = head.next;
   let longestPrefix: HistoryEntry[] = [];
   let stuckAt = history[0] as HistoryEntry;
@@ -142,12 +175,17 @@ function search(history: readonly HistoryEntry[], seen: Set<string> | undefined,
   while (unanswered > 0) {
     if (at === undefined) throw new Error('an answered operation is missing from the event list');
     if (at.isCall) {
+      if ((at.kin !== undefined) !== open || (open && hasEarlierKin(head, at))) {
+        at = at.next;
+        continue;
+      }
       const after = step(state, at.entry.operation, at.entry.outcome);
-      if (after !== undefined) {
+      // What changes nothing, and need not have happened, explains nothing.
+      if (after !== undefined && !(open && after === state)) {
         const memo = seen && `${nameOfPlaced(head, at, furthest)}|${stateKey(after)}`;
         if (memo === undefined || seen?.has(memo) === false) {
           if (memo !== undefined) seen?.add(memo);
-          stack.push({ node: at, state, furthest });
+          stack.push({ node: at, state, furthest, open });
           state = after;
           furthest = Math.max(furthest, at.place);
           unlink(at);
@@ -155,6 +193,7 @@ function search(history: readonly HistoryEntry[], seen: Set<string> | undefined,
             unlink(at.ret);
             unanswered -= 1;
           }
+          open = false;
           at = head.next;
           continue;
         }
@@ -162,7 +201,13 @@ function search(history: readonly HistoryEntry[], seen: Set<string> | undefined,
       at = at.next;
       continue;
     }
-    // An operation returned that could not be placed: go back and place another one first.
+    // An operation returned that could not be placed. Perhaps one came before it of which nobody knows.
+    if (!open) {
+      open = true;
+      at = head.next;
+      continue;
+    }
+    // Go back and place another one first.
     if (seen !== undefined && stack.length >= longestPrefix.length) {
       longestPrefix = stack.map(({ node }) => node.entry);
       stuckAt = at.entry;
@@ -173,6 +218,7 @@ function search(history: readonly HistoryEntry[], seen: Set<string> | undefined,
     }
     state = last.state;
     furthest = last.furthest;
+    open = last.open;
     if (last.node.ret !== undefined) {
       relink(last.node.ret);
       unanswered += 1;
