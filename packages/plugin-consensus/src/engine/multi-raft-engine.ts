@@ -366,11 +366,12 @@ export class MultiRaftEngine implements GroupHost {
   }
 
   private turn(): void {
+    this.scheduled?.cancel();
     this.scheduled = undefined;
     if (this.state === 'stopped' || this.storageFailure !== undefined) return;
     const now = this.clock.now();
     const { dirty } = this;
-    this.dirty = new Set();
+    if (dirty.size > 0) this.dirty = new Set();
     for (const group of dirty) group.turn(now);
     // First to the peers, so that their disks work while ours does.
     this.outbox.flush();
@@ -406,7 +407,6 @@ export class MultiRaftEngine implements GroupHost {
     this.outbox.release();
     this.sweep(this.clock.now());
     // What the tick brought goes out with it, and not a turn of the event loop later.
-    this.scheduled?.cancel();
     this.turn();
     if (stalled || this.outbox.holds) return 1;
     let next = Math.min(MAX_TICKS, this.disk.ticksToStall(this.timeoutMs));
@@ -445,7 +445,10 @@ export class MultiRaftEngine implements GroupHost {
         borrowsPayloads: true,
         onMessage: (from, payload) => {
           if (this.state === 'stopped' || this.storageFailure !== undefined) return;
-          if (this.gate.accepts(from)) this.inbox.receive(from, payload);
+          const quiet = this.scheduled === undefined;
+          if (!this.gate.accepts(from) || !this.inbox.receive(from, payload)) return;
+          // Heartbeats are all that came: waiting for more would cost more than the answer.
+          if (quiet && this.dirty.size > 0) this.turn();
         },
       }),
       transport.handle(SNAPSHOT_CHANNEL, {

@@ -19,18 +19,23 @@ export class RaftInbox {
     private readonly step: (groupId: string, message: Message) => void,
   ) {}
 
-  /** Steps all messages of a frame, which is lent for this call. */
-  receive(from: string, payload: Buffer): void {
+  /** Steps all messages of a frame, which is lent for this call. @returns whether they were heartbeats, all of them. */
+  receive(from: string, payload: Buffer): boolean {
+    let beats = true;
     try {
       // Entries live on in the log. One copy serves all entries of the frame.
       for (const { groupId, message } of decodeFrame(Buffer.from(payload), from, this.nodeId)) {
+        if (message.type !== 'heartbeat') beats = false;
         this.step(groupId, message);
       }
+      return beats;
     } catch (error) {
       if (!isDwError(error, 'frame-malformed')) throw error;
       this.malformedFrames++;
-      if (this.malformedFrames > MAX_LOGGED_REFUSALS) return;
-      this.log.warn({ peer: from, reason: error.message }, 'refused a frame of Raft messages');
+      if (this.malformedFrames <= MAX_LOGGED_REFUSALS) {
+        this.log.warn({ peer: from, reason: error.message }, 'refused a frame of Raft messages');
+      }
+      return false;
     }
   }
 }

@@ -20,6 +20,8 @@ export interface ReplicaHost {
 /** The open groups of a node. */
 export class Replicas {
   private readonly groups = new Map<string, RaftGroup>();
+  /** All of them. Made anew when one comes or goes: it is gone through in every turn. */
+  private list: readonly RaftGroup[] = [];
   /** The end of what is being done to each group. One entry for each group that is busy. */
   private readonly queues = new Map<string, Promise<unknown>>();
 
@@ -30,7 +32,7 @@ export class Replicas {
 
   /** The open groups, in the order in which they were opened. */
   all(): readonly RaftGroup[] {
-    return [...this.groups.values()];
+    return this.list;
   }
 
   get(id: string): RaftGroup | undefined {
@@ -84,6 +86,7 @@ export class Replicas {
   private async load(id: string, machine: string, storage: GroupStorage): Promise<RaftGroup> {
     const group = await this.host.load(id, machine, storage);
     this.groups.set(id, group);
+    this.list = [...this.groups.values()];
     this.host.opened(group);
     return group;
   }
@@ -92,6 +95,7 @@ export class Replicas {
     const group = this.groups.get(id);
     if (group === undefined) return;
     this.groups.delete(id);
+    this.list = [...this.groups.values()];
     this.host.closed(group);
     await group.snapshots.close();
   }
