@@ -55,7 +55,7 @@ export class LogWriter {
   /** Segments with a file, oldest first. */
   readonly segments: LogSegment[];
   readonly #start: LogWriterStart;
-  readonly #pool = new ChunkPool();
+  readonly #pool: ChunkPool;
   /** The newest segment with a file. */
   #active: { readonly segment: LogSegment; readonly file: LogFile };
   /** The segment that records are encoded for; ahead of the active one until its first batch is written. */
@@ -88,6 +88,7 @@ export class LogWriter {
     const newest = start.segments.at(-1);
     if (newest === undefined) throw new Error(`log ${start.name}: there is no segment to write to`);
     this.#start = start;
+    this.#pool = new ChunkPool(start.sizes.segmentBytes);
     this.segments = [...start.segments];
     this.#active = { segment: newest, file: start.file };
     this.#tail = newest;

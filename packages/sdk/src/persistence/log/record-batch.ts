@@ -7,9 +7,9 @@ import { deferred } from './deferred.js';
 import { RECORD_HEADER_BYTES, recordBytes, viewOf } from './log-format.js';
 import type { LogSegment } from './log-segment.js';
 
-/** Size of a chunk; payloads up to an eighth of it are copied. */
+/** Size of a chunk, unless segments are smaller; payloads up to an eighth of it are copied. */
 const CHUNK_BYTES = 256 * 1024;
-const COPY_LIMIT = CHUNK_BYTES / 8;
+const LEAST_CHUNK_BYTES = 4 * 1024;
 const SPARE_CHUNKS = 4;
 const TWO_32 = 0x1_0000_0000;
 
@@ -23,11 +23,21 @@ interface Chunk {
 /** Chunks that no batch uses now; at most a few are kept. */
 export class ChunkPool {
   readonly #free: Chunk[] = [];
+  /** Bytes of each. */
+  readonly chunkBytes: number;
+  /** Payloads up to so many bytes are copied. */
+  readonly copyLimit: number;
+
+  /** @param segmentBytes What the files hold that the batches go to: a batch seldom holds more. */
+  constructor(segmentBytes: number) {
+    this.chunkBytes = Math.min(CHUNK_BYTES, Math.max(LEAST_CHUNK_BYTES, segmentBytes & ~7));
+    this.copyLimit = this.chunkBytes / 8;
+  }
 
   take(): Chunk {
     const free = this.#free.pop();
     if (free !== undefined) return free;
-    const bytes = new Uint8Array(CHUNK_BYTES);
+    const bytes = new Uint8Array(this.chunkBytes);
     return { bytes, view: viewOf(bytes) };
   }
 
@@ -69,10 +79,10 @@ export class RecordBatch {
 
   /** Adds the record at position `end`. @returns its CRC. */
   add(parts: readonly Uint8Array[], length: number): number {
-    const copied = length <= COPY_LIMIT;
+    const copied = length <= this.pool.copyLimit;
     const total = recordBytes(length);
     const needed = copied ? total : RECORD_HEADER_BYTES + 8;
-    if (this.#used + needed > CHUNK_BYTES) {
+    if (this.#used + needed > this.pool.chunkBytes) {
       this.#flushPiece();
       this.#chunk = this.#newChunk();
     }
