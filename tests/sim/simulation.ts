@@ -3,7 +3,7 @@
 
 import { errorMessage } from '@datawarehouse/sdk';
 import { DIRECTORY_GROUP } from '../../packages/plugin-consensus/src/groups/directory/directory-types.js';
-import { HashRing } from '../../packages/plugin-consensus/src/groups/hash-ring.js';
+import { GroupTable } from '../../packages/plugin-consensus/src/groups/group-table.js';
 import { type GroupPlacement, placeGroups } from '../../packages/plugin-consensus/src/groups/placement.js';
 import {
   CONSENSUS_LIMITS,
@@ -118,7 +118,7 @@ class World {
     const ids = Array.from({ length: count }, (_, n) => `n${n + 1}`);
     const voters = count >= 5 ? prng.pick([3, 5]) : 3;
     const placements = placeGroups(ids, prng.pick([1, 1, 1, 1, 2, 3]), voters);
-    const ring = new HashRing(placements.map(({ id }) => id));
+    const table = new GroupTable(placements);
     const chance = prng.stream('directory');
     const directory = options.directory ?? chance.chance(DIRECTORY_SHARE);
     this.groups = directory ? [...placements, ...placeGroups(ids, 1, voters).map(asDirectory)] : placements;
@@ -133,7 +133,8 @@ class World {
       placements,
       directory: directory ? { groups: placements.length, votersPerGroup: voters } : undefined,
       policies: options.policies === true ? new HostilePolicies() : undefined,
-      groupOf: (key) => ring.groupOf(key),
+      table,
+      groupOf: (key) => table.groupOf(key),
       limits: {
         ...DEFAULTS,
         minElectionTimeoutMs: prng.pick([150, 400, 1_000]),

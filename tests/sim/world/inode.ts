@@ -6,6 +6,7 @@ import type { Prng } from './prng.js';
 export const SECTOR = 512;
 
 const EMPTY = Buffer.alloc(0);
+const NONE = new Uint32Array(0);
 /** A file that grows has room for at least so much. */
 const LEAST_GROWTH = 4_096;
 
@@ -15,11 +16,14 @@ export type PowerLoss = 'nothing' | 'everything' | 'any';
 /** A sync that was issued: what it covers. */
 export interface SyncIssue {
   readonly length: number;
-  /** The sectors, and the number of the write that made each what it was. */
-  readonly sectors: readonly number[];
-  readonly versions: readonly number[];
-  /** What they held, one after another. */
-  readonly bytes: Buffer;
+  /** Sectors that stand together, in order. */
+  readonly runs: readonly {
+    readonly first: number;
+    /** The number of the write that made each what it was. */
+    readonly versions: Uint32Array;
+    /** What they held. */
+    readonly bytes: Buffer;
+  }[];
 }
 
 /** A file's content. */
@@ -30,13 +34,16 @@ export class Inode {
   /** Platter. */
   private kept: Buffer = EMPTY;
   private keptLength = 0;
-  /** Sectors that the disk still means to write, with the number of the write that made them so. */
-  private readonly dirty = new Map<number, number>();
+  /** For each sector that the disk still means to write the number of the write that made it so; 0 for all others. */
+  private dirty: Uint32Array = NONE;
+  /** No sector outside of these is dirty. */
+  private dirtyFrom = Infinity;
+  private dirtyTo = 0;
   private writes = 0;
   /** Syncs that have succeeded. */
   syncs = 0;
-  /** The number of the sync that brought a sector to the platter. */
-  private readonly syncedBy = new Map<number, number>();
+  /** The number of the sync that brought a sector to the platter; 0 for those that none did. */
+  private syncedBy: Uint32Array = NONE;
 
   get length(): number {
     return this.seenLength;
@@ -70,56 +77,67 @@ export class Inode {
 
   /** What a sync that is issued now will have written when it returns. */
   issueSync(): SyncIssue {
-    const sectors = [...this.dirty.keys()];
-    const bytes = Buffer.allocUnsafe(sectors.length * SECTOR);
-    sectors.forEach((sector, at) => {
-      this.seen.copy(bytes, at * SECTOR, sector * SECTOR, (sector + 1) * SECTOR);
-    });
-    return { length: this.seenLength, sectors, versions: [...this.dirty.values()], bytes };
+    const { dirty, dirtyTo } = this;
+    const runs: SyncIssue['runs'][number][] = [];
+    for (let sector = this.dirtyFrom; sector < dirtyTo; sector++) {
+      if (dirty[sector] === 0) continue;
+      const first = sector;
+      while (sector < dirtyTo && dirty[sector] !== 0) sector++;
+      const bytes = Buffer.allocUnsafe((sector - first) * SECTOR);
+      this.seen.copy(bytes, 0, first * SECTOR, sector * SECTOR);
+      runs.push({ first, versions: dirty.slice(first, sector), bytes });
+    }
+    return { length: this.seenLength, runs };
   }
 
   /** The sync has succeeded. */
-  synced({ length, sectors, versions, bytes }: SyncIssue): void {
-    this.keepLength(length);
-    sectors.forEach((sector, at) => {
-      this.syncedBy.set(sector, this.syncs);
-      this.kept = grown(this.kept, (sector + 1) * SECTOR);
-      bytes.copy(this.kept, sector * SECTOR, at * SECTOR, (at + 1) * SECTOR);
-      if (this.dirty.get(sector) === versions[at]) this.dirty.delete(sector);
-    });
+  synced(issue: SyncIssue): void {
+    this.keepLength(issue.length);
+    for (const { first, versions, bytes } of issue.runs) {
+      const end = first + versions.length;
+      this.kept = grown(this.kept, end * SECTOR);
+      bytes.copy(this.kept, first * SECTOR);
+      this.markSynced(first, end);
+    }
+    this.forgetDirty(issue);
   }
 
   /** A sync has succeeded that was issued just now. */
   syncedNow(): void {
     this.keepLength(this.seenLength);
-    for (const sector of this.dirty.keys()) this.keep(sector);
-    this.dirty.clear();
+    const { dirty, dirtyTo } = this;
+    for (let sector = this.dirtyFrom; sector < dirtyTo; sector++) {
+      if (dirty[sector] === 0) continue;
+      const first = sector;
+      while (sector < dirtyTo && dirty[sector] !== 0) sector++;
+      this.keep(first, sector);
+    }
+    this.allClean();
   }
 
   /** A sync has failed that was issued just now. */
   syncFailedNow(): void {
-    this.dirty.clear();
+    this.allClean();
   }
 
   /** A write has returned that took what it wrote to the platter: nothing else that waits is there with it. */
   syncedRange(from: number, to: number): void {
     this.keepLength(this.seenLength);
-    for (let sector = Math.floor(from / SECTOR); sector * SECTOR < to; sector++) {
-      this.keep(sector);
-      this.dirty.delete(sector);
-    }
+    if (to > from) this.keep(Math.floor(from / SECTOR), Math.ceil(to / SECTOR));
+    this.rangeFailed(from, to);
   }
 
   /** A write has failed on its way to the platter; the system says no more of it. */
   rangeFailed(from: number, to: number): void {
-    for (let sector = Math.floor(from / SECTOR); sector * SECTOR < to; sector++) this.dirty.delete(sector);
+    if (to <= from) return;
+    const [first, end] = [Math.floor(from / SECTOR), Math.ceil(to / SECTOR)];
+    this.dirty.fill(0, first, end);
+    if (first <= this.dirtyFrom && end >= this.dirtyTo) this.allClean();
   }
 
   /** The sync has failed: the system forgets what it did not write, and will not say so again. */
-  syncFailed({ sectors, versions }: SyncIssue): void {
-    sectors.forEach((sector, at) => {
-      if (this.dirty.get(sector) === versions[at]) this.dirty.delete(sector);
-    });
+  syncFailed(issue: SyncIssue): void {
+    this.forgetDirty(issue);
   }
 
   /** The power went, and came back. */
@@ -127,24 +145,27 @@ export class Inode {
     const keeps = (): boolean => loss === 'everything' || (loss === 'any' && prng.chance(0.5));
     const length = keeps() ? this.seenLength : this.keptLength;
     const after = grown(Buffer.from(this.kept.subarray(0, Math.min(this.keptLength, length))), length);
-    for (const sector of this.dirty.keys()) {
+    for (let sector = this.dirtyFrom; sector < this.dirtyTo; sector++) {
       const from = sector * SECTOR;
-      if (from >= length || !keeps()) continue;
+      if (this.dirty[sector] === 0 || from >= length || !keeps()) continue;
       after.set(this.seen.subarray(from, Math.min(from + SECTOR, length)), from);
     }
     this.seen = after;
     this.seenLength = length;
     this.kept = Buffer.from(after);
     this.keptLength = length;
-    this.dirty.clear();
+    this.allClean();
   }
 
   /** Sectors that were on the platter before the last two syncs, so that something later tells that they were. */
   settled(): number[] {
     const old = this.syncs - 2;
-    return [...this.syncedBy]
-      .filter(([sector, sync]) => sync <= old && sector * SECTOR < this.keptLength && !this.dirty.has(sector))
-      .map(([sector]) => sector);
+    const sectors: number[] = [];
+    this.syncedBy.forEach((sync, sector) => {
+      const settled = sync > 0 && sync <= old && sector * SECTOR < this.keptLength;
+      if (settled && (this.dirty[sector] ?? 0) === 0) sectors.push(sector);
+    });
+    return sectors;
   }
 
   /** Turns one bit of a sector over, on the platter and in memory. @returns the byte's offset. */
@@ -164,18 +185,53 @@ export class Inode {
     this.syncs++;
   }
 
-  /** Brings a sector to the platter as it is seen. */
-  private keep(sector: number): void {
-    this.syncedBy.set(sector, this.syncs);
-    this.seen.copy(this.kept, sector * SECTOR, sector * SECTOR, (sector + 1) * SECTOR);
+  /** Brings the sectors from `first` up to, but not, `end` to the platter as they are seen. */
+  private keep(first: number, end: number): void {
+    this.seen.copy(this.kept, first * SECTOR, first * SECTOR, end * SECTOR);
+    this.markSynced(first, end);
+  }
+
+  private markSynced(first: number, end: number): void {
+    this.syncedBy = longer(this.syncedBy, end);
+    this.syncedBy.fill(this.syncs, first, end);
   }
 
   private markDirty(from: number, to: number): void {
     this.writes++;
-    for (let sector = Math.floor(from / SECTOR); sector * SECTOR < to; sector++) {
-      this.dirty.set(sector, this.writes);
-    }
+    if (to <= from) return;
+    const [first, end] = [Math.floor(from / SECTOR), Math.ceil(to / SECTOR)];
+    this.dirty = longer(this.dirty, end);
+    this.dirty.fill(this.writes, first, end);
+    this.dirtyFrom = Math.min(this.dirtyFrom, first);
+    this.dirtyTo = Math.max(this.dirtyTo, end);
   }
+
+  /** What a sync was about is no longer waiting, but for what was written since. */
+  private forgetDirty({ runs }: SyncIssue): void {
+    const { dirty } = this;
+    let left = false;
+    for (const { first, versions } of runs) {
+      versions.forEach((version, at) => {
+        if (dirty[first + at] === version) dirty[first + at] = 0;
+      });
+    }
+    for (let sector = this.dirtyFrom; sector < this.dirtyTo && !left; sector++) left = dirty[sector] !== 0;
+    if (!left) this.allClean();
+  }
+
+  private allClean(): void {
+    if (this.dirtyTo > 0) this.dirty.fill(0, this.dirtyFrom, this.dirtyTo);
+    this.dirtyFrom = Infinity;
+    this.dirtyTo = 0;
+  }
+}
+
+/** The numbers, or a longer copy of them with zeros behind. */
+function longer(numbers: Uint32Array, length: number): Uint32Array {
+  if (length <= numbers.length) return numbers;
+  const more = new Uint32Array(Math.max(length, 2 * numbers.length, 8));
+  more.set(numbers);
+  return more;
 }
 
 /** The buffer, or a longer copy of it with zeros behind. */

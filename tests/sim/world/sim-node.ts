@@ -12,6 +12,7 @@ import {
   DIRECTORY_MACHINE,
   type NodeAddresses,
 } from '../../../packages/plugin-consensus/src/groups/directory/directory-types.js';
+import type { GroupTable } from '../../../packages/plugin-consensus/src/groups/group-table.js';
 import { GroupRouter } from '../../../packages/plugin-consensus/src/groups/group-router.js';
 import { KeyValueService } from '../../../packages/plugin-consensus/src/groups/key-value-service.js';
 import { NodeReplicas } from '../../../packages/plugin-consensus/src/groups/node-replicas.js';
@@ -49,6 +50,8 @@ export interface Setting {
   readonly prng: Prng;
   readonly checks: Checks;
   readonly placements: readonly GroupPlacement[];
+  /** The same for all that runs without a directory: to make it anew takes a while, and it never changes. */
+  readonly table: GroupTable;
   /** How many groups and voters the cluster's directory begins with; undefined for a cluster that has none. */
   readonly directory: { readonly groups: number; readonly votersPerGroup: number } | undefined;
   /** The policies that requests between nodes go through, if they do. */
@@ -231,7 +234,7 @@ export class SimNode {
     const firstId = stream.below(2 ** 40);
     const groupOf =
       service === undefined ? this.setting.groupOf : (key: string) => service.table.groupOf(key);
-    const groups = service?.table ?? placements;
+    const groups = service?.table ?? this.setting.table;
     const now = (): ConsensusLimits => limits;
     const current = new GroupRouter(engine, transport, clock, log, groups, groupOf, now, firstId, calls);
     router.current = current;
