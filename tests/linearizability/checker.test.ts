@@ -107,6 +107,13 @@ it('names the key and the operation that cannot be placed', () => {
   expect(verdict).toMatchObject({ linearizable: false, key: 'other', stuckAt: bad });
 });
 
+it('is not led astray by many writes of which nobody knows or saw anything', () => {
+  // Each of them might stand before what cannot be explained, or not: 2^40 ways, which are all the same.
+  const lost = Array.from({ length: 40 }, (_, n) => op(n, n + 1, put(`lost ${n}`), unknown));
+  const history = [...lost, op(50, 51, put('a'), wrote(1)), op(52, 53, get, read('ghost', 2))];
+  expect(checkKey(history).linearizable).toBe(false);
+});
+
 /** Tries every order. Only for a handful of operations. */
 function bruteForce(history: readonly HistoryEntry[], state: KeyState = ABSENT): boolean {
   const answered = history.filter(({ outcome }) => outcome.kind !== 'unknown');

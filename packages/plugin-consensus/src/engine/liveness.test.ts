@@ -2,7 +2,7 @@
 
 import type { Clock } from '@datawarehouse/sdk';
 import { FakeClock } from '@datawarehouse/sdk/testing';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { Entry } from '../raft/types.js';
 import { GroupState } from '../state/group-state.js';
 import { KeyValueState } from '../state/key-value-state.js';
@@ -67,6 +67,27 @@ describe('heartbeats', () => {
     await settled;
     await cluster?.put(leader, 'k', 'through the next one');
   });
+});
+
+it('answers heartbeats at once, when nothing else is to be done', async () => {
+  // Given a cluster in which nobody wants anything.
+  const { followers } = await begin();
+  const { clock, network } = cluster as TestCluster;
+  await cluster?.advance(1_000);
+  const setImmediate = clock.setImmediate.bind(clock);
+  let turns = 0;
+  vi.spyOn(clock, 'setImmediate').mockImplementation((callback) =>
+    setImmediate(() => {
+      turns++;
+      callback();
+    }),
+  );
+  // When heartbeats come and go for a while.
+  const answers = followers.map((id) => vi.spyOn(network.transport(id), 'send'));
+  await cluster?.advance(5_000);
+  // Then no answer to them has waited for a turn of the event loop.
+  for (const { mock } of answers) expect(mock.calls.length).toBeGreaterThan(20);
+  expect(turns).toBe(0);
 });
 
 describe('a leader that falls silent', () => {
