@@ -3,7 +3,7 @@
 // (crashes, pauses, partitions, slow and failing disks) may hit all nodes at once.
 
 import { errorMessage } from '@datawarehouse/sdk';
-import { lateWriter, quarrel } from './plots.js';
+import { brokenPromise, lateWriter, quarrel } from './plots.js';
 import type { Prng } from './prng.js';
 import type { Owner, Scheduler } from './scheduler.js';
 import type { SimNetwork } from './sim-network.js';
@@ -81,6 +81,7 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
   'member-churn': (nemesis) => nemesis.churn(),
   quarrel,
   'late-writer': lateWriter,
+  'broken-promise': brokenPromise,
 };
 
 /** Share of the nodes that are added as witnesses, to groups that have none. */
@@ -364,11 +365,15 @@ export class Nemesis {
   }
 
   /** Ends a process; it comes back after a while unless its data is gone. */
-  private end(node: SimNode, loss: 'nothing' | 'everything' | 'any' | undefined): void {
+  end(
+    node: SimNode,
+    loss: 'nothing' | 'everything' | 'any' | undefined,
+    downMs = this.prng.wait(this.prng.pick([50, 500, 3_000])),
+  ): void {
     node.crash(loss);
     // What a misdirected write should have brought is nowhere, and nothing written later tells of it: another disk.
     if (node.disk.misdirectedLately()) this.wipeDisk(node);
-    this.after(this.prng.wait(this.prng.pick([50, 500, 3_000])), 'restart', () => {
+    this.after(downMs, 'restart', () => {
       if (node.state === 'down') node.start();
     });
   }

@@ -107,6 +107,9 @@ function quarrelAbout({ prng, victims }: Nemesis, conf: GroupConf, leader: strin
     { wishes: [{ add: [added] }, { remove: [first] }], voters: swapped },
     { wishes: [{ add: [added], remove: [first] }], voters: swapped },
   ];
+  if (conf.witnesses.length === 0) {
+    quarrels.push({ wishes: [{ addWitnesses: [added], remove: [first] }], voters: swapped });
+  }
   if (alsoAdded !== undefined) {
     const both = [added, alsoAdded];
     quarrels.push(
@@ -181,6 +184,31 @@ export function lateWriter(nemesis: Nemesis): void {
   });
 }
 
+/**
+ * One follower has lost its leader for long enough to stand for election, and then all others that could vote for it start
+ * anew, at the moment in which the leader loses them too: it may still lead by what they promised before.
+ */
+export function brokenPromise(nemesis: Nemesis): void {
+  const { prng } = nemesis;
+  const { confs, network, nodes } = nemesis.victims;
+  const { id, voters } = prng.pick(confs());
+  const led = leaderOf(nemesis, id);
+  if (led === undefined) return;
+  const leader = led.node.id;
+  const [candidate, ...rest] = prng.shuffled(voters.filter((voter) => voter !== leader));
+  if (candidate === undefined || rest.length === 0) return;
+  nemesis.note(`${candidate} loses ${leader}, which leads ${id}`);
+  nemesis.cut(leader, candidate, 'two-way');
+  const waitMs = prng.pick([500, 1_500, 4_000]) * prng.between(0.5, 1.5);
+  nemesis.after(waitMs, 'restarts', () => {
+    for (const other of network.others(leader)) nemesis.cut(leader, other, 'two-way');
+    for (const node of nodes) if (rest.includes(node.id)) nemesis.end(node, undefined, prng.between(0, 20));
+  });
+  nemesis.after(waitMs + prng.pick([500, 1_500, 4_000]), 'repair', () => {
+    for (const other of network.others(leader)) nemesis.join(leader, other);
+  });
+}
+
 function leaderOf(nemesis: Nemesis, groupId: string): Led | undefined {
   for (const node of nemesis.victims.nodes) {
     const group = node.life?.engine?.group(groupId);
@@ -193,6 +221,7 @@ function majority(some: readonly string[], voters: readonly string[]): boolean {
   return voters.filter((id) => some.includes(id)).length * 2 > voters.length;
 }
 
-function textOf({ add = [], remove = [] }: Wish): string {
-  return [...add.map((id) => `+${id}`), ...remove.map((id) => `-${id}`)].join(' ');
+function textOf({ add = [], addWitnesses = [], remove = [] }: Wish): string {
+  const witnesses = addWitnesses.map((id) => `+${id} as witness`);
+  return [...add.map((id) => `+${id}`), ...witnesses, ...remove.map((id) => `-${id}`)].join(' ');
 }
