@@ -246,17 +246,28 @@ export class LogWriter {
     }
     if (batch === undefined) return drop !== undefined;
     try {
-      await this.#commit(batch);
+      if (this.#needsRoom(batch)) await this.#makeRoom(batch);
+      const { segment, file } = this.#active;
+      await this.#write(segment, file, batch);
+      this.#written(segment, file, batch);
     } catch (error) {
       // It goes back so that it is refused with all the others.
       this.#queue.unshift(batch);
-      throw error;
+      throw error instanceof Failure ? error : new Failure('writing', error);
     }
     batch.succeed();
     return true;
   }
 
-  async #commit(batch: RecordBatch): Promise<void> {
+  /** Whether more has to be done for a batch than to write it. */
+  #needsRoom({ headerBlock, offset, bytes }: RecordBatch): boolean {
+    const { segment } = this.#active;
+    const { allocatedBytes, markedBytes } = segment;
+    return headerBlock !== undefined || offset + bytes > allocatedBytes || markedBytes < allocatedBytes;
+  }
+
+  /** Sees to it that there is a file of which the part that a batch goes to is on disk. */
+  async #makeRoom(batch: RecordBatch): Promise<void> {
     if (batch.headerBlock !== undefined) {
       await doing('starting a segment', this.#roll(batch.segment, batch.headerBlock, batch.bytes));
     }
@@ -269,10 +280,13 @@ export class LogWriter {
     }
     // On disk with this batch, so that a file that was cut shorter later on is known for what it is.
     if (segment.markedBytes < segment.allocatedBytes) await doing('writing a mark', this.#writeMark());
-    await this.#write(segment, file, batch);
+  }
+
+  /** A batch is on disk. */
+  #written(segment: LogSegment, file: LogFile, batch: RecordBatch): void {
     this.#syncs += 1;
     batch.release();
-    segment.endOffset = end;
+    segment.endOffset = batch.offset + batch.bytes;
     this.#durablePosition = batch.end;
     this.#pendingBytes -= batch.bytes;
     this.#mark = 'behind';
@@ -284,7 +298,7 @@ export class LogWriter {
     const durably =
       this.#start.syncBy === 'write' && segment.isClean ? file.writeDurably?.bind(file) : undefined;
     if (durably === undefined) return this.#writeAndSync(segment, file, batch);
-    return doing('writing', writeAll(durably, batch.pieces(), batch.offset));
+    return writeAll(durably, batch.pieces(), batch.offset);
   }
 
   async #writeAndSync(segment: LogSegment, file: LogFile, batch: RecordBatch): Promise<void> {
