@@ -68,7 +68,7 @@ export function decodeCommand(bytes: Uint8Array): KeyValueCommand {
   if ((flags & ~(IF_VERSION | IF_ABSENT)) !== 0)
     throw malformed('a key-value command', `its flags are ${flags}`);
   const condition = flags & IF_VERSION ? reader.varint() : flags & IF_ABSENT ? 'absent' : undefined;
-  if (op === OP_PUT) return { op: 'put', key, condition, value: reader.rest() };
+  if (op === OP_PUT) return { op: 'put', key, condition, value: reader.restView() };
   if (op !== OP_DELETE) throw malformed('a key-value command', `there is no operation ${op}`);
   reader.end();
   return { op: 'delete', key, condition };

@@ -104,7 +104,9 @@ export function encodeRecord(
   writeU32(target, index % TWO_32, offset + 17);
   writeU32(target, Math.floor(index / TWO_32), offset + 21);
   target.set(data, offset + RECORD_HEADER_BYTES);
-  writeU32(target, crc32(target.subarray(offset + 8, end), (seed ^ data.length) >>> 0), offset + 4);
+  // Made directly: Buffer's subarray costs twice as much.
+  const covered = new Uint8Array(target.buffer, target.byteOffset + offset + 8, end - offset - 8);
+  writeU32(target, crc32(covered, (seed ^ data.length) >>> 0), offset + 4);
   return end;
 }
 

@@ -122,6 +122,14 @@ export class ByteReader {
     return this.raw(this.remaining);
   }
 
+  /** As {@link rest}, as a plain view: it costs half of what a Buffer does. */
+  restView(): Uint8Array {
+    const { buffer } = this;
+    const start = this.position;
+    this.position = buffer.length;
+    return new Uint8Array(buffer.buffer, buffer.byteOffset + start, buffer.length - start);
+  }
+
   /** Fails unless everything was read. */
   end(): void {
     if (this.remaining > 0) throw malformed(this.what, `${this.remaining} bytes too many`);
