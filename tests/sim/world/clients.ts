@@ -31,6 +31,7 @@ const REFUSALS = new Set([
   'consensus-not-running',
   'storage-failed',
   'group-failed',
+  'group-closed',
   'read-timeout',
   'proposal-expired',
   'proposal-superseded',

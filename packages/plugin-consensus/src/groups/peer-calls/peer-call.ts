@@ -103,7 +103,8 @@ export class PeerCall<T> {
   /** What the caller is told when the policy ends with `error`. */
   private verdict(error: unknown): unknown {
     const { lost, repeatable, signal } = this.request;
-    if (this.sent === 0 || (signal?.aborted === true && error === signal.reason)) return error;
+    if (signal?.aborted === true && error === signal.reason) return error;
+    if (this.sent === 0) return this.notHandled(error);
     const heard = error === this.last;
     if (heard && (repeatable || this.open === undefined)) return error;
     if (this.open !== undefined) {
@@ -113,6 +114,13 @@ export class PeerCall<T> {
     }
     // The policy gave it up while it was under way.
     if (this.running > 0) return lost(errorMessage(error));
-    return error;
+    return this.notHandled(error);
+  }
+
+  /** The policy's own time limit cannot know that nothing was delivered, and says that it may have been. */
+  private notHandled(error: unknown): unknown {
+    if (!isDwError(error, 'call-timeout')) return error;
+    this.close();
+    return requestNotMade(this.request.peer);
   }
 }

@@ -237,6 +237,28 @@ describe('a request to a peer', () => {
     expect(clock.pendingTimers()).toEqual([]);
   });
 
+  it('that the policy times out before it is sent was not made, and is not sent later', async () => {
+    let late: Run = () => undefined;
+    const { calls } = made((run) => {
+      late = run;
+      return Promise.reject(refusal('call-timeout'));
+    });
+    const { given, sent } = request([yes]);
+    expect(await codeOf(calls.call(given, 100))).toBe('peer-request-not-made');
+    expect(await codeOf(Promise.resolve(late(signal)))).toBe('peer-request-not-made');
+    expect(sent.count).toBe(0);
+  });
+
+  it('that was not delivered, and that the policy times out before it is sent again, was not made', async () => {
+    const { calls } = made(async (run) => {
+      await Promise.resolve(run(signal)).catch(() => undefined);
+      throw refusal('call-timeout');
+    });
+    const { given, sent } = request([fails('peer-unreachable')]);
+    expect(await codeOf(calls.call(given, 100))).toBe('peer-request-not-made');
+    expect(sent.count).toBe(1);
+  });
+
   it('finds the policy again after its plugin was stopped and came back', async () => {
     const { calls, policies } = made((run) => Promise.resolve(run(signal)));
     const { given, sent } = request([yes, yes, yes]);
