@@ -80,6 +80,8 @@ export class LogWriter {
   /** Lengthening of the active file, beside the loop. It never rejects. */
   #extending: Promise<void> | undefined;
   #idleTimer: TimerHandle | undefined;
+  /** Clock time at which the commit loop ended last. */
+  #idleSince = 0;
   #mark: 'written' | 'behind' | 'due' = 'written';
   #failure: DwError | undefined;
   #closing: Promise<void> | undefined;
@@ -209,30 +211,49 @@ export class LogWriter {
 
   #wake(): void {
     if (this.#loop !== undefined || this.#failure !== undefined) return;
-    this.#idleTimer?.cancel();
     this.#loop = this.#run();
+  }
+
+  get #hasWork(): boolean {
+    return this.#queue.length > 0 || this.#drops.length > 0 || this.#mark === 'due';
   }
 
   /** The commit loop: runs while there is something to do. */
   async #run(): Promise<void> {
     try {
-      do {
+      for (;;) {
         // Whoever the last commit woke appends before the next batch is taken: all of them share one sync.
         await promisesTaken();
-      } while (await this.#step());
+        if (!this.#hasWork) break;
+        await this.#step();
+      }
     } catch (error) {
       this.#fail(error);
     }
     this.#loop = undefined;
-    if (this.#mark !== 'behind' || this.refusal !== undefined) return;
-    this.#idleTimer = this.#start.clock.setTimeout(() => {
-      this.#mark = 'due';
-      this.#wake();
-    }, IDLE_MARK_MS);
+    this.#idleSince = this.#start.clock.now();
+    this.#watchIdle(IDLE_MARK_MS);
   }
 
-  /** Does what comes next. @returns false when there was nothing to do. */
-  async #step(): Promise<boolean> {
+  /** Has a mark written once nothing was appended for long. The timer is set once, and not anew after each commit. */
+  #watchIdle(ms: number): void {
+    if (this.#idleTimer !== undefined || this.#mark !== 'behind' || this.refusal !== undefined) return;
+    this.#idleTimer = this.#start.clock.setTimeout(() => {
+      this.#idleTimer = undefined;
+      // The end of the loop looks again.
+      if (this.#loop !== undefined) return;
+      const left = this.#idleSince + IDLE_MARK_MS - this.#start.clock.now();
+      if (left > 0) {
+        this.#watchIdle(left);
+      } else if (this.#mark === 'behind' && this.refusal === undefined) {
+        this.#mark = 'due';
+        this.#wake();
+      }
+    }, ms);
+  }
+
+  /** Does what comes next. */
+  async #step(): Promise<void> {
     const drop = this.#drops[0];
     if (drop !== undefined) {
       await doing('dropping a segment', this.#dropSegments(drop.before));
@@ -242,9 +263,9 @@ export class LogWriter {
     const batch = this.#queue.shift();
     if (batch === undefined && this.#mark === 'due') {
       await doing('writing a mark', this.#writeMark());
-      return true;
+      return;
     }
-    if (batch === undefined) return drop !== undefined;
+    if (batch === undefined) return;
     try {
       if (this.#needsRoom(batch)) await this.#makeRoom(batch);
       const { segment, file } = this.#active;
@@ -256,7 +277,6 @@ export class LogWriter {
       throw error instanceof Failure ? error : new Failure('writing', error);
     }
     batch.succeed();
-    return true;
   }
 
   /** Whether more has to be done for a batch than to write it. */
