@@ -18,7 +18,7 @@ import { ChunkPool, RecordBatch } from './record-batch.js';
 /** A file grows by its own length, at most this much at a time. */
 const MAX_GROWTH_BYTES = 8 * 1024 * 1024;
 /**
- * How long nothing is appended before a mark is written that tells how far the log is on disk. The next batch says so
+ * How long nothing is appended before a mark is written that tells how far the log is on disk; or up to twice as long. The next batch says so
  * too, so only what is the last for long needs one; and a mark costs the batch after it a sync of the whole file.
  */
 const IDLE_MARK_MS = 500;
@@ -80,8 +80,6 @@ export class LogWriter {
   /** Lengthening of the active file, beside the loop. It never rejects. */
   #extending: Promise<void> | undefined;
   #idleTimer: TimerHandle | undefined;
-  /** Clock time at which the commit loop ended last. */
-  #idleSince = 0;
   #mark: 'written' | 'behind' | 'due' = 'written';
   #failure: DwError | undefined;
   #closing: Promise<void> | undefined;
@@ -231,25 +229,24 @@ export class LogWriter {
       this.#fail(error);
     }
     this.#loop = undefined;
-    this.#idleSince = this.#start.clock.now();
-    this.#watchIdle(IDLE_MARK_MS);
+    this.#watchIdle();
   }
 
   /** Has a mark written once nothing was appended for long. The timer is set once, and not anew after each commit. */
-  #watchIdle(ms: number): void {
+  #watchIdle(): void {
     if (this.#idleTimer !== undefined || this.#mark !== 'behind' || this.refusal !== undefined) return;
+    const seen = this.#syncs;
     this.#idleTimer = this.#start.clock.setTimeout(() => {
       this.#idleTimer = undefined;
       // The end of the loop looks again.
       if (this.#loop !== undefined) return;
-      const left = this.#idleSince + IDLE_MARK_MS - this.#start.clock.now();
-      if (left > 0) {
-        this.#watchIdle(left);
+      if (this.#syncs !== seen) {
+        this.#watchIdle();
       } else if (this.#mark === 'behind' && this.refusal === undefined) {
         this.#mark = 'due';
         this.#wake();
       }
-    }, ms);
+    }, IDLE_MARK_MS);
   }
 
   /** Does what comes next. */
