@@ -48,7 +48,7 @@ export class Checks {
 
   /** A node's disk was wiped: it comes back as another one. */
   wiped(node: string): void {
-    for (const record of this.records.values()) record.forget(node);
+    for (const record of this.records.values()) record.wiped(node);
   }
 
   /** A node has become leader of a group. */

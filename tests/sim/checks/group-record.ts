@@ -29,6 +29,8 @@ const NO_DATA = 0;
 /** One group's history. */
 export class GroupRecord {
   readonly replicas = new Map<string, ReplicaRecord>();
+  /** Replicas whose disk was wiped, as they were then, until they are made anew. */
+  private readonly wipedReplicas = new Map<string, ReplicaRecord>();
   private readonly leaders = new Map<number, string>();
   /** The term in which a node was elected in this life. */
   private readonly elected = new Map<string, number>();
@@ -53,6 +55,7 @@ export class GroupRecord {
       const [issued, durable] = [new ReplicaLog(), new ReplicaLog()];
       replica = { issued, durable, applied: 0, stripped: new Set(), damaged: false };
       this.replicas.set(node, replica);
+      this.wipedReplicas.delete(node);
     }
     return replica;
   }
@@ -184,6 +187,16 @@ export class GroupRecord {
     for (const key of this.votes.keys()) if (key.startsWith(`${node} `)) this.votes.delete(key);
   }
 
+  /**
+   * A replica's disk was wiped. What it acknowledged before is on its way, and counts when it arrives: it makes no
+   * difference whether the disk was lost just before a commit that rests on it, or just after.
+   */
+  wiped(node: string): void {
+    const replica = this.replicas.get(node);
+    this.forget(node);
+    if (replica !== undefined) this.wipedReplicas.set(node, replica);
+  }
+
   /** What a replica found on its disk after a crash, held against what it was told is durable. */
   recovered(node: string, found: ReplicaLog): void {
     const { durable, issued, stripped, damaged } = this.replica(node);
@@ -225,8 +238,10 @@ export class GroupRecord {
 
   private onQuorum(index: number, term: number, voters: readonly string[]): void {
     if (voters.length === 0) return;
-    const holders = voters.filter((voter) => this.replicas.get(voter)?.durable.holds(index, term));
-    const withData = holders.some((voter) => this.replicas.get(voter)?.stripped.has(index) !== true);
+    const held = (voter: string): ReplicaRecord | undefined =>
+      this.replicas.get(voter) ?? this.wipedReplicas.get(voter);
+    const holders = voters.filter((voter) => held(voter)?.durable.holds(index, term));
+    const withData = holders.some((voter) => held(voter)?.stripped.has(index) !== true);
     if (holders.length * 2 > voters.length && withData) return;
     this.broken(
       'committed entries are on a quorum',
