@@ -284,8 +284,6 @@ export class Clients {
         group.read(deadline, (error) => (error === undefined ? resolve() : reject(error)), 'lease');
       });
     } catch (error) {
-      // The replica was removed from this node meanwhile: whoever asks through a router is sent to another one.
-      if (isDwError(error, 'group-closed')) return { kind: 'refused', code: error.code };
       return told(error);
     }
     const found = (group.state.machine as KeyValueState).get(key);
