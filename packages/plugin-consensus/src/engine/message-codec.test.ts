@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ByteReader } from '../codec/byte-reader.js';
 import { ByteWriter } from '../codec/byte-writer.js';
-import type { Message } from '../raft/types.js';
+import type { Entry, Message } from '../raft/types.js';
 import { decodeEnvelope, encodeEnvelope } from './entry-envelope.js';
 import {
   MessageFrame,
@@ -62,6 +62,13 @@ function encode(messages: readonly { groupId: string; message: Message }[]): Buf
   return joined;
 }
 
+const entryOf = (length: number): Entry => ({
+  term: 1,
+  index: 1,
+  type: 'normal',
+  data: Buffer.alloc(length, length),
+});
+
 function plain(messages: readonly { groupId: string; message: Message }[]): unknown {
   return messages.map(({ groupId, message }) => ({
     groupId,
@@ -88,6 +95,30 @@ describe('frames of Raft messages', () => {
       fc.property(batch, (messages) => {
         expect(plain(decodeFrame(encode(messages), 'n2', 'n1'))).toEqual(plain(messages));
       }),
+    );
+  });
+
+  it('come out as they went in when one follows another in the same memory', () => {
+    const large = fc.record({
+      groupId: fc.constant('group-1'),
+      message: fc.tuple(message, fc.integer({ min: 1, max: 200_000 })).map(([one, length]) => ({
+        ...one,
+        entries: [{ ...entryOf(length), index: 1, term: 1 }],
+      })),
+    });
+    fc.assert(
+      fc.property(fc.array(fc.oneof(batch, fc.tuple(large)), { maxLength: 4 }), (frames) => {
+        const frame = new MessageFrame();
+        for (const messages of frames) {
+          for (const { groupId, message: one } of messages) frame.add(groupId, one);
+          const { bytes } = frame;
+          const joined = Buffer.concat(frame.finish());
+          expect(joined.length).toBe(bytes);
+          expect(plain(decodeFrame(joined, 'n2', 'n1'))).toEqual(plain(messages));
+          frame.restart();
+        }
+      }),
+      { numRuns: 50 },
     );
   });
 

@@ -54,13 +54,30 @@ export interface GroupMessage {
   readonly message: Message;
 }
 
+/** Bytes that a frame begins with room for. */
+const FRAME_ROOM_BYTES = 1_024;
+/** A frame that has become larger lets its memory go when it is begun anew. */
+const MAX_KEPT_BYTES = 128 * 1_024;
+
 /** Collects the messages for one peer into the parts of one frame. */
 export class MessageFrame {
-  private readonly parts: Uint8Array[] = [];
-  private writer = new ByteWriter(1_024);
+  private parts: Uint8Array[] = [];
+  private writer = new ByteWriter(FRAME_ROOM_BYTES);
   private partBytes = 0;
 
   constructor() {
+    this.writer.u8(FORMAT_VERSION);
+  }
+
+  /** Begins a new frame in the same memory: what {@link finish} gave is void. */
+  restart(): void {
+    if (this.parts.length > 1 || this.writer.length > MAX_KEPT_BYTES) {
+      this.writer = new ByteWriter(FRAME_ROOM_BYTES);
+    } else {
+      this.writer.rewind();
+    }
+    this.parts = [];
+    this.partBytes = 0;
     this.writer.u8(FORMAT_VERSION);
   }
 

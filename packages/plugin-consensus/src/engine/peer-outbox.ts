@@ -17,6 +17,9 @@ export const RAFT_CHANNEL = 'dw.raft';
 /** A frame that holds something is not filled beyond this; one message alone may be larger. */
 const MAX_FRAME_BYTES = 1024 * 1024;
 
+/** Frames kept for the next turn; they would be a buffer or more for the collector each time. */
+const MAX_SPARES = 16;
+
 interface Outgoing {
   readonly frame: MessageFrame;
   /** Groups of which the frame holds entries: they must hear if it is lost. */
@@ -26,6 +29,7 @@ interface Outgoing {
 /** Collects and sends a node's Raft messages. */
 export class PeerOutbox {
   private readonly outgoing = new Map<string, Outgoing>();
+  private readonly spares: Outgoing[] = [];
   /** Appends without entries by peer and group: at most one for each, the newest. */
   private readonly held = new Map<string, Map<string, Message>>();
   private lostFrames = 0;
@@ -87,7 +91,7 @@ export class PeerOutbox {
       outgoing = undefined;
     }
     if (outgoing === undefined) {
-      outgoing = { frame: new MessageFrame(), withEntries: new Set() };
+      outgoing = this.spares.pop() ?? { frame: new MessageFrame(), withEntries: new Set() };
       this.outgoing.set(to, outgoing);
     }
     outgoing.frame.add(groupId, message);
@@ -103,10 +107,16 @@ export class PeerOutbox {
     this.outgoing.clear();
   }
 
-  private send(peer: string, { frame, withEntries }: Outgoing): void {
-    if (this.take(peer, frame)) return;
-    this.lostFrames++;
-    for (const groupId of withEntries) this.onLost(peer, groupId);
+  private send(peer: string, outgoing: Outgoing): void {
+    const { frame, withEntries } = outgoing;
+    if (!this.take(peer, frame)) {
+      this.lostFrames++;
+      for (const groupId of withEntries) this.onLost(peer, groupId);
+    }
+    if (this.spares.length >= MAX_SPARES) return;
+    frame.restart();
+    withEntries.clear();
+    this.spares.push(outgoing);
   }
 
   private take(peer: string, frame: MessageFrame): boolean {

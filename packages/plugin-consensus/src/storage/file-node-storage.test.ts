@@ -96,6 +96,22 @@ class HeldFiles extends NodeStorageFiles {
 const hard = (term: number, vote: string | undefined, commit: number): HardState => ({ term, vote, commit });
 
 describe('what was written is there after reopening', () => {
+  it('also of writes whose records are too large to be copied, made at once', async () => {
+    const storage = await open();
+    const a = await storage.openGroup('a', conf);
+    // Below what goes to the log as a part of its own; together beyond what the log copies.
+    const rows = (from: number): Entry[] =>
+      Array.from({ length: 15 }, (_, at) => entry(from + at, 1, `${from + at}/`.repeat(1_200)));
+    const writes = [1, 16, 31, 46].map((from) => storage.write([turn('a', { entries: rows(from) })]));
+    await Promise.all(writes);
+    const written = texts(a);
+    expect(written).toEqual(Array.from({ length: 60 }, (_, at) => `${at + 1}/`.repeat(1_200)));
+    await storage.close();
+    const again = await open();
+    expect(texts(await again.openGroup('a', conf))).toEqual(written);
+    await again.close();
+  });
+
   it('entries, votes and commit indexes of several groups', async () => {
     const storage = await open();
     const a = await storage.openGroup('a', conf);

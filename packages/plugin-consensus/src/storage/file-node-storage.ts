@@ -20,6 +20,7 @@ import { JournalRounds } from './journal-rounds.js';
 import { changeBytes, encodeJournalRecord } from './journal-record.js';
 import { JournalWriter } from './journal-writer.js';
 import { type LogChange, checkChanges } from './log-change.js';
+import { giveMemory } from './record-memory.js';
 import { recoverNode } from './recovery.js';
 import { Scrubber } from './scrubber.js';
 import { splitChanges } from './split-changes.js';
@@ -247,12 +248,14 @@ export class FileNodeStorage implements NodeStorage {
   /** Writes records to the journal and, once they are durable, queues them for their groups. */
   #journaled(records: readonly (readonly LogChange[])[]): Promise<void> {
     const from = this.log.nextPosition;
+    const memory: Buffer[] = [];
     const written = records.map((changes) => {
       for (const change of changes) this.#group(change.groupId).writer.issue(change, from);
       const parts = encodeJournalRecord({ kind: 'turn', changes });
+      memory.push(parts[0]);
       return this.#journal.append(parts);
     });
-    const durable = this.#queueWhenDurable(records, written);
+    const durable = this.#queueWhenDurable(records, written, memory);
     // Whoever waits for everything hears of a failure here; the caller hears of it through its own promise.
     this.#lastWrite = durable;
     return durable;
@@ -261,6 +264,7 @@ export class FileNodeStorage implements NodeStorage {
   async #queueWhenDurable(
     records: readonly (readonly LogChange[])[],
     written: readonly Promise<number>[],
+    memory: readonly Buffer[],
   ): Promise<void> {
     let positions: number[];
     try {
@@ -270,6 +274,7 @@ export class FileNodeStorage implements NodeStorage {
       throw this.fail('writing the journal', error);
     }
     if (this.#state.state === 'failed') throw this.#state.error;
+    for (const buffer of memory) giveMemory(buffer);
     for (const [at, changes] of records.entries()) this.#queue(changes, positions[at] as number);
     this.#rounds.check();
   }

@@ -12,6 +12,7 @@ import { entryBytes } from '../raft/entry-size.js';
 import type { Entry, EntryType, HardState, SnapshotMetadata } from '../raft/types.js';
 import { readConfState } from './conf-state-codec.js';
 import type { LogChange } from './log-change.js';
+import { takeMemory } from './record-memory.js';
 
 /** A record of the journal. */
 export type JournalRecord =
@@ -41,8 +42,8 @@ const HAS_TRUNCATION = 8;
 const HAS_ENTRIES = 16;
 const ENTRY_TYPES: readonly EntryType[] = ['normal', 'conf-change'];
 
-/** The parts of a record, to be appended as one. */
-export function encodeJournalRecord(record: JournalRecord): Uint8Array[] {
+/** The parts of a record, to be appended as one. The first may be given back with `giveMemory` once nobody reads it. */
+export function encodeJournalRecord(record: JournalRecord): readonly [Buffer, ...Uint8Array[]] {
   const parts = new PartsWriter(record.kind === 'created' ? 64 : sizeOfChanges(record.changes));
   parts.writer.u8(KIND_CODES[record.kind]);
   if (record.kind === 'created') {
@@ -173,19 +174,25 @@ function decodeEntries(reader: ByteReader): Entry[] {
 /** Gathers small pieces in buffers and leaves large ones where they are. */
 class PartsWriter {
   writer: ByteWriter;
-  readonly #parts: Uint8Array[] = [];
+  #first: Buffer | undefined;
+  readonly #others: Uint8Array[] = [];
 
   constructor(capacity: number) {
-    this.writer = new ByteWriter(capacity);
+    this.writer = new ByteWriter(takeMemory(capacity));
   }
 
   own(data: Uint8Array): void {
-    this.#parts.push(this.writer.finish(), data);
+    const before = this.writer.finish();
+    if (this.#first === undefined) this.#first = before;
+    else if (before.length > 0) this.#others.push(before);
+    this.#others.push(data);
     this.writer = new ByteWriter();
   }
 
-  finish(): Uint8Array[] {
-    if (this.writer.length > 0) this.#parts.push(this.writer.finish());
-    return this.#parts;
+  finish(): readonly [Buffer, ...Uint8Array[]] {
+    const rest = this.writer.finish();
+    if (this.#first === undefined) return [rest];
+    if (rest.length > 0) this.#others.push(rest);
+    return [this.#first, ...this.#others];
   }
 }

@@ -20,6 +20,7 @@ import {
   recordSeed,
   segmentName,
 } from './segment-format.js';
+import { giveMemory, takeMemory } from './record-memory.js';
 import { type SegmentContent, loadSegment, placeOf, verifySegment } from './segment-loader.js';
 import { type StorageFile, type StorageFiles, writeDurably } from './storage-files.js';
 import { TermRuns } from './term-runs.js';
@@ -145,19 +146,23 @@ export class Segment {
 
   /** Writes entries that follow the last one, from `from` to before `to`. They are on disk after {@link sync}. */
   async append(entries: readonly Entry[], from: number, to: number): Promise<void> {
-    await this.#put([this.#add(entries, from, to)]);
+    const records = this.#add(entries, from, to);
+    await this.#put([records]);
+    giveMemory(records);
   }
 
   /** As {@link append} and then {@link seal}, with one write. */
   async appendLast(entries: readonly Entry[], from: number, to: number): Promise<void> {
-    await this.#seal([this.#add(entries, from, to)]);
+    const records = this.#add(entries, from, to);
+    await this.#seal([records]);
+    giveMemory(records);
   }
 
   /** Takes entries in, to be written at once: nobody reads them here before that. @returns their records. */
   #add(entries: readonly Entry[], from: number, to: number): Buffer {
     let bytes = 0;
     for (let at = from; at < to; at++) bytes += RECORD_HEADER_BYTES + (entries[at] as Entry).data.length;
-    const buffer = Buffer.allocUnsafe(bytes);
+    const buffer = takeMemory(bytes);
     const crcs = Buffer.allocUnsafe((to - from) * 4);
     let offset = 0;
     for (let at = from; at < to; at++) {

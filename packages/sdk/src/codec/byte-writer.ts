@@ -10,9 +10,9 @@ export class ByteWriter {
   private buffer: Buffer;
   private position = 0;
 
-  /** @param capacity Bytes to start with; it doubles as needed. */
-  constructor(capacity = 256) {
-    this.buffer = Buffer.allocUnsafe(capacity);
+  /** @param room Bytes to start with, or the memory to start in; it doubles as needed. */
+  constructor(room: number | Buffer = 256) {
+    this.buffer = typeof room === 'number' ? Buffer.allocUnsafe(room) : room;
   }
 
   /** Bytes written. */

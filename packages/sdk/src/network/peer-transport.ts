@@ -67,7 +67,7 @@ export interface IPeerTransport {
   peers(): readonly PeerStatus[];
   /**
    * Sends a one-way message: at most once, in order for each channel and lane while the connection holds. Messages
-   * of one turn of the event loop are written together.
+   * of one turn of the event loop are written together. The payload is copied: its memory may be used again at once.
    * @returns false when it was not accepted: the peer is not connected or its queue is full. It is then counted and
    * gone; the caller's protocol must cope.
    * @throws DwError `peer-unknown`, `frame-too-large`.
