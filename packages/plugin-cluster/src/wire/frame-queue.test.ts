@@ -51,6 +51,32 @@ describe('a frame queue', () => {
     expect(queue.take(1_000)?.buffers[0]?.toString('latin1', HEADER_BYTES)).toBe('beforebefore');
   });
 
+  it.each([100, 65_536, 262_152, 300_000])(
+    'puts a frame of %i bytes into memory that was used before',
+    (bytes) => {
+      const queue = new FrameQueue();
+      const memories = Array.from({ length: 5 }, () => {
+        message(queue, bytes);
+        const batch = queue.take(Infinity);
+        if (batch !== undefined) recycle(batch);
+        return batch?.buffers[0]?.buffer;
+      });
+      expect(new Set(memories).size).toBe(1);
+    },
+  );
+
+  it('keeps no memory of larger frames', () => {
+    const queue = new FrameQueue();
+    const memories = [1, 2].map(() => {
+      message(queue, 400_000);
+      const batch = queue.take(Infinity);
+      if (batch !== undefined) recycle(batch);
+      return batch?.buffers[0]?.buffer;
+    });
+    expect(memories[0]).not.toBe(memories[1]);
+    expect(memories[0]?.byteLength).toBe(400_000 + HEADER_BYTES);
+  });
+
   it('does not give a slab to the next frame while a part of it is being written', () => {
     const queue = new FrameQueue();
     queue.append(FrameType.message, 1, 0, Buffer.from('first'));

@@ -6,11 +6,21 @@ import { crc32 } from '@datawarehouse/sdk';
 import type { FrameType, Payload } from './frame.js';
 import { HEADER_BYTES, MAGIC, Offset, payloadBytes } from './frame.js';
 
-/** Bytes of a slab. Frames that do not fit into a fresh one get a buffer of their own. */
-const SLAB_BYTES = 64 * 1024;
-/** Slabs kept for reuse, by all connections of the process together. */
-const MAX_SPARE_SLABS = 32;
-const spareSlabs: Buffer[] = [];
+/** Slabs of one size that are kept for reuse, by all connections of the process together. */
+interface SlabSize {
+  readonly bytes: number;
+  readonly maxSpares: number;
+  readonly spares: Buffer[];
+}
+
+/**
+ * A frame goes into a slab of the first size that it fits into: of the second are those with a chunk of a snapshot, which
+ * would be a quarter of a MiB for the collector each. Larger frames get a buffer of their own.
+ */
+const SLAB_SIZES: readonly SlabSize[] = [
+  { bytes: 64 * 1024, maxSpares: 32, spares: [] },
+  { bytes: 320 * 1024, maxSpares: 8, spares: [] },
+];
 
 interface Chunk {
   readonly buffer: Buffer;
@@ -26,7 +36,7 @@ export interface WriteBatch {
   readonly bytes: number;
   /** Frames that end in this batch. */
   readonly frames: number;
-  /** Slabs that are free once the batch is written. */
+  /** Buffers that are free once the batch is written. */
   readonly slabs: Buffer[];
 }
 
@@ -88,7 +98,7 @@ export class FrameQueue {
       chunk.taken = end;
       if (end < chunk.used) break;
       frames += chunk.frames;
-      if (chunk.buffer.length === SLAB_BYTES) slabs.push(chunk.buffer);
+      slabs.push(chunk.buffer);
       this.chunks.shift();
     }
     this.bytes -= bytes;
@@ -106,10 +116,8 @@ export class FrameQueue {
   private chunkFor(frameBytes: number): Chunk {
     const last = this.chunks.at(-1);
     if (last !== undefined && last.buffer.length - last.used >= frameBytes) return last;
-    const buffer =
-      frameBytes > SLAB_BYTES
-        ? Buffer.allocUnsafeSlow(frameBytes)
-        : (spareSlabs.pop() ?? Buffer.allocUnsafeSlow(SLAB_BYTES));
+    const size = SLAB_SIZES.find(({ bytes }) => frameBytes <= bytes);
+    const buffer = size?.spares.pop() ?? Buffer.allocUnsafeSlow(size?.bytes ?? frameBytes);
     const chunk: Chunk = { buffer, used: 0, taken: 0, frames: 0 };
     this.chunks.push(chunk);
     return chunk;
@@ -119,7 +127,7 @@ export class FrameQueue {
 /** Gives the slabs of a written batch back. Only for a batch that the socket has reported written without error. */
 export function recycle(batch: WriteBatch): void {
   for (const slab of batch.slabs) {
-    if (spareSlabs.length >= MAX_SPARE_SLABS) return;
-    spareSlabs.push(slab);
+    const size = SLAB_SIZES.find(({ bytes }) => slab.length === bytes);
+    if (size !== undefined && size.spares.length < size.maxSpares) size.spares.push(slab);
   }
 }
