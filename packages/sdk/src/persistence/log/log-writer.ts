@@ -18,8 +18,9 @@ import { ChunkPool, RecordBatch } from './record-batch.js';
 /** A file grows by its own length, at most this much at a time. */
 const MAX_GROWTH_BYTES = 8 * 1024 * 1024;
 /**
- * How long nothing is appended before a mark is written that tells how far the log is on disk; or up to twice as long. The next batch says so
- * too, so only what is the last for long needs one; and a mark costs the batch after it a sync of the whole file.
+ * How long nothing is appended before a mark is written that tells how far the log is on disk; or up to twice as long.
+ * The next batch says so too, so only what is the last for long needs one; and a mark costs the batch after it a sync of
+ * the whole file.
  */
 const IDLE_MARK_MS = 500;
 
