@@ -4,6 +4,7 @@ import { resolve as resolvePath } from 'node:path';
 import { loadNodeConfig } from '../../config/node-config.js';
 import type { JoinWish } from '../cluster/join-cluster.js';
 import { optimizeEarly } from '../early-optimization.js';
+import { collectSeldom } from '../heap-growth.js';
 import { EXIT, UsageError } from '../errors.js';
 import { printLine } from '../output.js';
 
@@ -63,6 +64,7 @@ function kebab(name: string): string {
 /** `dw start`. Resolves when the host has stopped because it was asked to. */
 export async function start(options: StartOptions): Promise<void> {
   optimizeEarly();
+  collectSeldom();
   const loaded = await loadNodeConfig(await configFileOf(options));
   const given = (options.plugin ?? []).map((folder) => ({ package: resolvePath(folder) }));
   const config = { ...loaded, extraPlugins: [...loaded.extraPlugins, ...given] };
