@@ -72,6 +72,8 @@ export class ReplicaLog {
     this.entries.set(entry.index, { term: entry.term, sum });
     this.lastIndex = entry.index;
   }
+
+  /** Other entries take the places from `from` on. */
   private dropFrom(from: number): void {
     for (let index = from; index <= this.lastIndex; index++) {
       const entry = this.entries.get(index);

@@ -29,6 +29,7 @@ function enterOwner(fn: AnyFunction): AnyFunction {
   const wrapped: AnyFunction = function wrapped(...args) {
     try {
       if (maker === undefined) return Reflect.apply(bound, this, args);
+      // Where scopes are not carried along, `bind` has none to give back.
       return runInScope(maker, () => Reflect.apply(bound, this, args));
     } catch (error) {
       // It goes on into code of another plugin, which is not to be blamed if it does not catch it either.
